@@ -1,0 +1,1 @@
+//! What every process needs: logs, metrics, admin port, readiness, shutdown, hardened listener.

@@ -1,0 +1,1 @@
+//! The contract with Kubernetes: the custom resources of aimass as plain types.

@@ -1,0 +1,1 @@
+//! The model server: loads one model and speaks the prediction protocols.

@@ -1,0 +1,1 @@
+//! Everything that needs a cluster, several processes, faults or hostile input.
