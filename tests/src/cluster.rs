@@ -1,0 +1,397 @@
+//! The cluster of a lane, and a namespace of its own for each test.
+//!
+//! Talks to the API server with the administrator's rights of the kubeconfig; the operator under
+//! test gets a token of a ServiceAccount with the chart's rules. A namespace whose test fails is
+//! dumped; one whose test passed is deleted, unless `--keep`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt as _};
+use serde_json::json;
+use tokio::sync::OnceCell;
+
+use crate::args::{Args, repository};
+use crate::audit::{Audit, Entry, Mark};
+use crate::eventually::eventually;
+use crate::normal;
+
+/// The ServiceAccount under which the operator runs.
+pub const ACCOUNT: &str = "aimass-operator";
+
+/// The cluster of the lane.
+#[derive(Clone)]
+pub struct Cluster {
+    /// With the administrator's rights.
+    pub client: Client,
+    /// Behind that client.
+    pub config: Config,
+    /// What the API server writes down.
+    pub audit: Audit,
+    args: Args,
+}
+
+impl Cluster {
+    /// Connects, and sees to it that the custom resource definitions are there.
+    ///
+    /// # Panics
+    /// Without a cluster: a test that cannot run fails and says how.
+    pub async fn connect() -> Self {
+        aimass_chassis::tls::install();
+        let args = Args::read();
+        let none = "no API server: run `cargo xtask test api`, which starts one";
+        let path = args.kubeconfig.as_ref().unwrap_or_else(|| panic!("{none}"));
+        let audit = args.audit.as_ref().unwrap_or_else(|| panic!("{none}"));
+        let kubeconfig = Kubeconfig::read_from(path).unwrap_or_else(|e| panic!("{none} ({e})"));
+        let options = KubeConfigOptions::default();
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .unwrap_or_else(|e| panic!("{none} ({e})"));
+        config.connect_timeout = Some(Duration::from_secs(5));
+        let client = Client::try_from(config.clone()).unwrap_or_else(|e| panic!("{none} ({e})"));
+        if let Err(error) = client.apiserver_version().await {
+            panic!("{none} ({error})");
+        }
+        let cluster = Self {
+            client,
+            config,
+            audit: Audit::new(audit.clone()),
+            args,
+        };
+        static DEFINED: OnceCell<()> = OnceCell::const_new();
+        DEFINED.get_or_init(|| cluster.define()).await;
+        cluster
+    }
+
+    /// The seed of this run.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.args.seed()
+    }
+
+    /// `--plan`, if one plan is to be replayed.
+    #[must_use]
+    pub fn plan(&self) -> Option<&str> {
+        self.args.plan.as_deref()
+    }
+
+    /// Applies `crds/yaml` and waits until they are served.
+    async fn define(&self) {
+        let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
+        for object in definitions() {
+            let name = object.name_any();
+            let params = PatchParams::apply("aimass-tests").force();
+            api.patch(&name, &params, &Patch::Apply(&object))
+                .await
+                .unwrap_or_else(|e| panic!("the API server refuses {name}: {e}"));
+            let wait = Duration::from_secs(10);
+            eventually(wait, "the definition is established", || async {
+                let object = api.get(&name).await.map_err(|e| e.to_string())?;
+                let conditions = object.status.and_then(|s| s.conditions).unwrap_or_default();
+                let there = |c: &_| is_established(c);
+                conditions
+                    .iter()
+                    .any(there)
+                    .then_some(())
+                    .ok_or(format!("{conditions:?}"))
+            })
+            .await;
+        }
+    }
+
+    /// A namespace `t-<test>-<seed>-<count>` with Pod Security `restricted`, and in it the
+    /// operator's ServiceAccount with the rules of the chart.
+    ///
+    /// # Panics
+    /// If the API server refuses any of it.
+    pub async fn namespace(&self, test: &str) -> Namespace {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let short: String = test.replace('_', "-").chars().take(40).collect();
+        let short = short.trim_end_matches('-');
+        let name = format!("t-{short}-{}-{count}", self.seed());
+        let labels = BTreeMap::from([
+            (
+                "pod-security.kubernetes.io/enforce".to_owned(),
+                "restricted".to_owned(),
+            ),
+            ("aimass.test/test".to_owned(), short.to_owned()),
+        ]);
+        let mark = self.audit.mark();
+        let object = NamespaceObject {
+            metadata: ObjectMeta {
+                name: Some(name.clone()),
+                labels: Some(labels),
+                ..ObjectMeta::default()
+            },
+            ..NamespaceObject::default()
+        };
+        let api: Api<NamespaceObject> = Api::all(self.client.clone());
+        api.create(&PostParams::default(), &object)
+            .await
+            .unwrap_or_else(|e| panic!("the API server refuses namespace {name}: {e}"));
+        let namespace = Namespace {
+            name,
+            client: self.client.clone(),
+            cluster: self.clone(),
+            mark,
+            judged: false,
+        };
+        namespace.admit_operator().await;
+        // Until its ServiceAccount is there, pods of the namespace are refused, and the ReplicaSet
+        // waits longer and longer before it tries again.
+        let accounts: Api<ServiceAccount> = namespace.api();
+        let wait = Duration::from_secs(30);
+        eventually(wait, "the namespace has its ServiceAccount", || async {
+            let found = accounts
+                .get_opt("default")
+                .await
+                .map_err(|e| e.to_string())?;
+            found.map(|_| ()).ok_or("not yet".to_owned())
+        })
+        .await;
+        namespace
+    }
+}
+
+fn is_established(
+    condition: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinitionCondition,
+) -> bool {
+    condition.type_ == "Established" && condition.status == "True"
+}
+
+/// The custom resource definitions, as generated.
+///
+/// # Panics
+/// If `crds/yaml` cannot be read.
+#[must_use]
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    let folder = repository().join("crds/yaml");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .unwrap_or_else(|e| panic!("{}: {e}: run `cargo xtask codegen`", folder.display()))
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .collect();
+    paths.sort();
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("a file that was just listed is readable");
+        serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    paths.iter().map(read).collect()
+}
+
+/// A namespace of one test.
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// With the administrator's rights.
+    pub client: Client,
+    /// Where it is.
+    pub cluster: Cluster,
+    mark: Mark,
+    judged: bool,
+}
+
+impl Namespace {
+    /// Objects of a kind in this namespace, with the administrator's rights.
+    #[must_use]
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.client.clone(), &self.name)
+    }
+
+    /// The name of the operator's account in the audit log.
+    #[must_use]
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:{ACCOUNT}", self.name)
+    }
+
+    /// What the API server wrote down about this namespace, once every id of `ids` is there.
+    pub async fn audited(&self, ids: &BTreeSet<String>) -> Vec<Entry> {
+        let mut entries = self.cluster.audit.since(self.mark, &self.name, ids).await;
+        let account = format!(":{}:", self.name);
+        entries
+            .retain(|e| e.object_ref.namespace == self.name || e.user.username.contains(&account));
+        entries
+    }
+
+    async fn admit_operator(&self) {
+        let metadata = ObjectMeta {
+            name: Some(ACCOUNT.to_owned()),
+            ..ObjectMeta::default()
+        };
+        let account = ServiceAccount {
+            metadata: metadata.clone(),
+            ..ServiceAccount::default()
+        };
+        let params = PostParams::default();
+        let refused = |what: &str, e: kube::Error| -> ! { panic!("{what} is refused: {e}") };
+        if let Err(e) = self.api().create(&params, &account).await {
+            refused("the operator's ServiceAccount", e);
+        }
+        self.grant(crate::operator::rules()).await;
+        let binding = RoleBinding {
+            metadata,
+            role_ref: RoleRef {
+                api_group: Some("rbac.authorization.k8s.io".to_owned()),
+                kind: "Role".to_owned(),
+                name: ACCOUNT.to_owned(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: ACCOUNT.to_owned(),
+                namespace: Some(self.name.clone()),
+                ..Subject::default()
+            }]),
+        };
+        if let Err(e) = self.api().create(&params, &binding).await {
+            refused("the operator's RoleBinding", e);
+        }
+    }
+
+    /// Sets what the operator may do in this namespace.
+    ///
+    /// # Panics
+    /// If the API server refuses the Role.
+    pub async fn grant(&self, rules: Vec<PolicyRule>) {
+        let role = Role {
+            metadata: ObjectMeta {
+                name: Some(ACCOUNT.to_owned()),
+                ..ObjectMeta::default()
+            },
+            rules: Some(rules),
+        };
+        let params = PatchParams::apply("aimass-tests").force();
+        let api: Api<Role> = self.api();
+        api.patch(ACCOUNT, &params, &Patch::Apply(&role))
+            .await
+            .unwrap_or_else(|e| panic!("the operator's Role is refused: {e}"));
+    }
+
+    /// A client configuration with a token of the operator's ServiceAccount.
+    ///
+    /// # Panics
+    /// If the API server gives none.
+    pub async fn operator_config(&self) -> Config {
+        let accounts: Api<ServiceAccount> = self.api();
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec {
+                expiration_seconds: Some(7200),
+                ..TokenRequestSpec::default()
+            }),
+            ..TokenRequest::default()
+        };
+        let params = PostParams::default();
+        let token = accounts
+            .create_token_request(ACCOUNT, &params, &request)
+            .await
+            .unwrap_or_else(|e| panic!("no token for the operator: {e}"))
+            .status
+            .map(|status| status.token)
+            .unwrap_or_default();
+        let auth: AuthInfo = serde_json::from_value(json!({"token": token}))
+            .expect("a token is all that an AuthInfo needs");
+        let mut config = self.cluster.config.clone();
+        config.auth_info = auth;
+        config.default_namespace.clone_from(&self.name);
+        config
+    }
+
+    /// Deletes the namespace, without waiting.
+    ///
+    /// # Panics
+    /// If the API server refuses.
+    pub async fn delete(&self) {
+        let api: Api<NamespaceObject> = Api::all(self.client.clone());
+        api.delete(&self.name, &DeleteParams::default())
+            .await
+            .unwrap_or_else(|e| panic!("namespace {} is not deleted: {e}", self.name));
+    }
+
+    /// Its objects and Events, for a person.
+    pub async fn dump(&self) -> String {
+        dump(&self.client, &self.name).await
+    }
+
+    /// Marks the namespace as that of a failed run: it is kept.
+    pub fn keep(&mut self) {
+        self.judged = true;
+    }
+}
+
+async fn dump(client: &Client, namespace: &str) -> String {
+    let mut out = format!("--- namespace {namespace}\n");
+    for object in normal::objects(client, namespace).await.unwrap_or_default() {
+        let object = normal::without_noise(object);
+        let text = serde_saphyr::to_string(&object).unwrap_or_else(|e| e.to_string());
+        let _infallible = writeln!(out, "---\n{text}");
+    }
+    let events: Api<k8s_openapi::api::events::v1::Event> =
+        Api::namespaced(client.clone(), namespace);
+    match events.list(&ListParams::default().limit(500)).await {
+        Ok(list) => {
+            for event in list {
+                let about = event.regarding.unwrap_or_default();
+                let _infallible = writeln!(
+                    out,
+                    "Event {} {}/{}: {}: {}",
+                    event.type_.unwrap_or_default(),
+                    about.kind.unwrap_or_default(),
+                    about.name.unwrap_or_default(),
+                    event.reason.unwrap_or_default(),
+                    event.note.unwrap_or_default(),
+                );
+            }
+        }
+        Err(error) => {
+            let _infallible = writeln!(out, "(no Events: {error})");
+        }
+    }
+    out
+}
+
+impl Drop for Namespace {
+    /// A test that fails leaves the namespace and prints it; one that passes leaves none.
+    fn drop(&mut self) {
+        let failed = std::thread::panicking();
+        if self.judged || !failed && self.cluster.args.keep {
+            return;
+        }
+        let (config, name) = (self.cluster.config.clone(), self.name.clone());
+        let last_words = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
+            runtime.block_on(async {
+                let client = Client::try_from(config).ok()?;
+                if failed {
+                    return Some(dump(&client, &name).await);
+                }
+                let api: Api<NamespaceObject> = Api::all(client);
+                let _gone_anyway = api.delete(&name, &DeleteParams::default()).await;
+                None
+            })
+        });
+        if let Ok(Some(dump)) = last_words.join() {
+            print(&dump);
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a failing test shows its namespace")]
+fn print(text: &str) {
+    eprintln!("{text}");
+}

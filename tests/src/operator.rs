@@ -1,0 +1,165 @@
+//! Runs the operator in this process: on threads and a runtime of its own, under its own account,
+//! behind the fault layer. What runs is the shipped code.
+
+use std::sync::{Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use aimass_chassis::shutdown::Stop;
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use kube::Config;
+use tokio::sync::oneshot;
+
+use crate::cluster::Namespace;
+use crate::faults::Faults;
+
+/// How an instance is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Whether it asks for the Lease of its namespace; crash plans run without.
+    pub elects: bool,
+}
+
+/// An instance that runs.
+pub struct Operator {
+    stop: Stop,
+    crash: Option<oneshot::Sender<()>>,
+    ended: oneshot::Receiver<Result<(), String>>,
+    /// Behind its client.
+    pub faults: Faults,
+}
+
+impl Operator {
+    /// Starts an instance that watches `ns` alone.
+    pub async fn start(ns: &Namespace, faults: Faults, settings: Settings) -> Self {
+        let config = ns.operator_config().await;
+        Self::start_with(&ns.name, config, faults, settings)
+    }
+
+    /// Starts an instance with a client configuration of one's own.
+    ///
+    /// # Panics
+    /// If the machine gives no thread.
+    #[must_use]
+    pub fn start_with(namespace: &str, config: Config, faults: Faults, settings: Settings) -> Self {
+        watch_panics();
+        let stop = Stop::new();
+        let (crash, crashed) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let name = format!("{THREADS} {namespace}");
+        let running = {
+            let (stop, faults, namespace) = (stop.clone(), faults.clone(), namespace.to_owned());
+            let threads = name.clone();
+            move || {
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .thread_name(threads)
+                    .enable_all()
+                    .build()
+                    .expect("the machine gives a runtime");
+                let outcome = runtime.block_on(async {
+                    tokio::select! {
+                        outcome = launch(config, &namespace, faults, settings, stop) => outcome,
+                        _ = crashed => Err("crashed".to_owned()),
+                    }
+                });
+                // As a crash does: nothing is waited for, nothing is told to anybody.
+                runtime.shutdown_background();
+                let _nobody_waits = end.send(outcome);
+            }
+        };
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(running)
+            .expect("the machine gives a thread");
+        Self {
+            stop,
+            crash: Some(crash),
+            ended,
+            faults,
+        }
+    }
+
+    /// Ends it as `SIGKILL` does.
+    pub fn crash(mut self) {
+        self.faults.kill();
+        if let Some(crash) = self.crash.take() {
+            let _ended_already = crash.send(());
+        }
+    }
+
+    /// Ends it as `SIGTERM` does, and returns how it ended.
+    ///
+    /// # Errors
+    /// Why it ended badly, or that it did not within 10 s.
+    pub async fn stop(mut self) -> Result<(), String> {
+        self.stop.cancel();
+        let ended = std::mem::replace(&mut self.ended, oneshot::channel().1);
+        match tokio::time::timeout(Duration::from_secs(10), ended).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err("the operator's thread panicked".to_owned()),
+            Err(_) => Err("the operator did not stop within 10 s".to_owned()),
+        }
+    }
+
+    /// Whether it has ended by itself, and how.
+    pub fn has_ended(&mut self) -> Option<Result<(), String>> {
+        self.ended.try_recv().ok()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.faults.kill();
+        if let Some(crash) = self.crash.take() {
+            let _ended_already = crash.send(());
+        }
+    }
+}
+
+async fn launch(
+    config: Config,
+    namespace: &str,
+    faults: Faults,
+    settings: Settings,
+    stop: Stop,
+) -> Result<(), String> {
+    let _todo = (config, namespace, faults, settings, stop);
+    Err("no operator yet".to_owned())
+}
+
+/// What the chart lets the operator do in the namespaces that it watches.
+#[must_use]
+pub fn rules() -> Vec<PolicyRule> {
+    Vec::new()
+}
+
+const THREADS: &str = "operator-under-test";
+
+static PANICS: Mutex<Vec<(String, String)>> = Mutex::new(Vec::new());
+
+/// The panics of the instances that watched `namespace`.
+#[must_use]
+pub fn panics(namespace: &str) -> Vec<String> {
+    let thread = format!("{THREADS} {namespace}");
+    let panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+    let of_it = panics.iter().filter(|(name, _)| *name == thread);
+    of_it.map(|(_, text)| text.clone()).collect()
+}
+
+/// Remembers each panic on a thread of an operator; those of tests go where they always go.
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            if name.starts_with(THREADS) {
+                let mut panics = PANICS.lock().unwrap_or_else(PoisonError::into_inner);
+                panics.push((name.to_owned(), info.to_string()));
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
