@@ -1,0 +1,246 @@
+//! Reads one JSON value into a tensor: scalar, list, list of lists …
+//!
+//! Pure. Called by `v1::parse` for every row of `instances` and every column of `inputs`. Texts and levels are TensorFlow
+//! Serving's (`json_tensor.cc`); a list's length is judged where the list ends.
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::error::{Error, Kind};
+use crate::json::compact::compact;
+use crate::json::read::{Fail, Reader, Syntax};
+use crate::tensor::{Data, Strings};
+
+/// Dimensions that a tensor can have.
+pub(super) const MAX_RANK: usize = 16;
+
+/// Takes what TensorFlow Serving takes: padding or none, and whatever the last character has too many bits for.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The dimensions of one value, outermost first. Lives on the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    dims: [usize; MAX_RANK],
+    rank: usize,
+}
+
+impl Shape {
+    pub(super) fn dims(&self) -> &[usize] {
+        self.dims.get(..self.rank).unwrap_or_default()
+    }
+}
+
+/// Appends the next value to `data` and tells its shape, which has at most `max_rank` dimensions.
+///
+/// The shape is read along the first item at each depth; all others must agree. The cursor must be at the value.
+pub(super) fn value(
+    reader: &mut Reader<'_>,
+    data: &mut Data,
+    max_rank: usize,
+) -> Result<Shape, Fail> {
+    let mut rank = None;
+    let mut dims: [Option<usize>; MAX_RANK] = [None; MAX_RANK];
+    // The lists that are open, and how many items each has so far.
+    let mut counts = [0_usize; MAX_RANK];
+    let mut level = 0;
+    loop {
+        if reader.next_token() == Some(b'[') {
+            match rank {
+                Some(rank) if level >= rank => {
+                    let text =
+                        format!("Encountered list at unexpected level: {level} expected < {rank}");
+                    return Err(Error::new(Kind::BadTensor, text).into());
+                }
+                None if level >= max_rank => {
+                    let text = format!("Tensor rank exceeds {MAX_RANK}");
+                    return Err(Error::new(Kind::BadTensor, text).into());
+                }
+                _ => {}
+            }
+            if reader.open(b']') {
+                if let Some(count) = counts.get_mut(level) {
+                    *count = 0;
+                }
+                level += 1;
+                continue;
+            }
+            rank.get_or_insert(level + 1);
+            close(&mut dims, level, 0)?;
+        } else {
+            let rank = *rank.get_or_insert(level);
+            if rank != level {
+                let text = format!(
+                    "JSON Value: {} found at incorrect level: {} in the JSON DOM. Expected at level: {rank}",
+                    compact(reader.bytes, reader.position),
+                    level + 1
+                );
+                return Err(Error::new(Kind::BadTensor, text).into());
+            }
+            element(reader, data)?;
+        }
+        // Up, past every list that ends here.
+        loop {
+            let Some(count) = level.checked_sub(1).and_then(|outer| counts.get_mut(outer)) else {
+                let dims = dims.map(Option::unwrap_or_default);
+                return Ok(Shape {
+                    dims,
+                    rank: rank.unwrap_or(0),
+                });
+            };
+            *count += 1;
+            let size = *count;
+            if reader.next_item()? {
+                break;
+            }
+            level -= 1;
+            close(&mut dims, level, size)?;
+        }
+    }
+}
+
+/// A list of `size` items has ended at `level`: the first one there decides for all.
+fn close(dims: &mut [Option<usize>], level: usize, size: usize) -> Result<(), Error> {
+    let Some(dim) = dims.get_mut(level) else {
+        return Ok(());
+    };
+    let expected = *dim.get_or_insert(size);
+    if size == expected {
+        return Ok(());
+    }
+    let text = format!(
+        "Encountered list at unexpected size: {size} at level: {level} expected size: {expected}"
+    );
+    Err(Error::new(Kind::BadTensor, text))
+}
+
+/// Appends one element.
+#[inline]
+fn element(reader: &mut Reader<'_>, data: &mut Data) -> Result<(), Fail> {
+    match data {
+        Data::Fp32(values) if is_number(reader) => values.push(reader.number()?.float32()),
+        Data::Fp64(values) if is_number(reader) => values.push(reader.number()?.float64()),
+        Data::Fp16(values) if is_number(reader) => values.push(reader.number()?.float16()),
+        Data::Bf16(values) if is_number(reader) => values.push(reader.number()?.bfloat16()),
+        Data::Int8(values) => return integer(reader, values, "int8"),
+        Data::Int16(values) => return integer(reader, values, "int16"),
+        Data::Int32(values) => return integer(reader, values, "int32"),
+        Data::Int64(values) => return integer(reader, values, "int64"),
+        Data::Uint8(values) => return integer(reader, values, "uint8"),
+        Data::Uint16(values) => return integer(reader, values, "uint16"),
+        Data::Uint32(values) => return integer(reader, values, "uint32"),
+        Data::Uint64(values) => return integer(reader, values, "uint64"),
+        Data::Bool(values) => match reader.peek() {
+            Some(b't') => {
+                reader.word(b"true")?;
+                values.push(true);
+            }
+            Some(b'f') => {
+                reader.word(b"false")?;
+                values.push(false);
+            }
+            _ => return Err(wrong_type(reader, "bool").into()),
+        },
+        Data::Bytes(values) => return string(reader, values),
+        Data::Fp32(_) | Data::Fp64(_) | Data::Fp16(_) | Data::Bf16(_) => {
+            return Err(wrong_type(reader, data.datatype().tfs_name()).into());
+        }
+    }
+    Ok(())
+}
+
+fn integer<T: TryFrom<i128>>(
+    reader: &mut Reader<'_>,
+    values: &mut Vec<T>,
+    name: &str,
+) -> Result<(), Fail> {
+    if !is_number(reader) {
+        return Err(wrong_type(reader, name).into());
+    }
+    let start = reader.position;
+    let Some(value) = reader.number()?.integer() else {
+        reader.position = start;
+        return Err(wrong_type(reader, name).into());
+    };
+    values.push(value);
+    Ok(())
+}
+
+fn string(reader: &mut Reader<'_>, values: &mut Strings) -> Result<(), Fail> {
+    match reader.peek() {
+        Some(b'"') => {
+            reader.string(|part| values.extend(part.as_bytes()))?;
+            values.finish();
+            Ok(())
+        }
+        Some(b'{') => {
+            let start = reader.position;
+            let Some(encoded) = base64_object(reader)? else {
+                let text = format!(
+                    "JSON Value: {} not formatted correctly for base64 data",
+                    compact(reader.bytes, start)
+                );
+                return Err(Error::new(Kind::BadTensor, text).into());
+            };
+            let text = "Unable to base64 decode";
+            let decoded = BASE64
+                .decode(encoded)
+                .map_err(|_| Error::new(Kind::BadTensor, text))?;
+            values.push(&decoded);
+            Ok(())
+        }
+        _ => Err(wrong_type(reader, "string").into()),
+    }
+}
+
+/// Whether the next value, an object, is `{"b64":"…"}`. If so it is passed over, and this is its text without white space.
+/// If not, the cursor stays.
+pub(super) fn base64_object(reader: &mut Reader<'_>) -> Result<Option<String>, Syntax> {
+    let start = reader.position;
+    let found = try_base64_object(reader)?;
+    if found.is_none() {
+        reader.position = start;
+    }
+    Ok(found)
+}
+
+fn try_base64_object(reader: &mut Reader<'_>) -> Result<Option<String>, Syntax> {
+    if !reader.open(b'}') {
+        return Ok(None);
+    }
+    let mut name = String::new();
+    reader.name(&mut name)?;
+    if name != "b64" || reader.next_token() != Some(b'"') {
+        return Ok(None);
+    }
+    let mut encoded = String::new();
+    reader.string(|part| {
+        encoded.extend(part.split([' ', '\t', '\n', '\r', '\u{b}', '\u{c}']));
+    })?;
+    Ok((!reader.next_member()?).then_some(encoded))
+}
+
+/// Whether the next value is a number, or nothing that JSON knows.
+#[inline]
+fn is_number(reader: &Reader<'_>) -> bool {
+    !matches!(reader.peek(), Some(b'"' | b'{' | b't' | b'f' | b'n'))
+}
+
+fn wrong_type(reader: &Reader<'_>, expected: &str) -> Error {
+    let found = match reader.peek() {
+        Some(b'"') => "String",
+        Some(b'{') => "Object",
+        Some(b't') => "True",
+        Some(b'f') => "False",
+        Some(b'n') => "Null",
+        _ => "Number",
+    };
+    let shown = compact(reader.bytes, reader.position);
+    let text = format!("JSON Value: {shown} Type: {found} is not of expected type: {expected}");
+    Error::new(Kind::BadTensor, text)
+}
