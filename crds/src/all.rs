@@ -1,0 +1,222 @@
+//! Every CustomResourceDefinition of aimass, as it is installed.
+//!
+//! Pure. Called by `cargo xtask codegen`, which writes `crds/yaml`, and by tests. What the derives
+//! make of the types is cleaned here: no `nullable`, no `default`, no `null` in `enum` (so that
+//! `x: null` equals absence and nothing is ever written into a user's spec), and bounds for
+//! `metav1::Condition`, whose schema has none.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use serde_json::{Map, Value, json};
+
+use crate::model_deployment::ModelDeployment;
+
+/// Every CustomResourceDefinition with the name of its file under `crds/yaml`, in order of names.
+#[must_use]
+pub fn custom_resource_definitions() -> Vec<(String, CustomResourceDefinition)> {
+    [ModelDeployment::crd()]
+        .into_iter()
+        .map(|crd| (format!("{}.yaml", crd.spec.names.plural), cleaned(&crd)))
+        .collect()
+}
+
+fn cleaned(crd: &CustomResourceDefinition) -> CustomResourceDefinition {
+    let mut value = serde_json::to_value(crd).expect("a CustomResourceDefinition is plain JSON");
+    let versions = value
+        .pointer_mut("/spec/versions")
+        .and_then(Value::as_array_mut);
+    for version in versions.into_iter().flatten() {
+        if let Some(schema) = version.pointer_mut("/schema/openAPIV3Schema") {
+            clean(schema);
+        }
+        if let Some(condition) = version.pointer_mut(
+            "/schema/openAPIV3Schema/properties/status/properties/conditions/items/properties",
+        ) {
+            bound_condition(condition);
+        }
+    }
+    serde_json::from_value(value).expect("cleaning keeps a CustomResourceDefinition")
+}
+
+/// Cleans one schema and all below it. Property names are left alone: only keywords are removed.
+fn clean(schema: &mut Value) {
+    let Some(keywords) = schema.as_object_mut() else {
+        return;
+    };
+    keywords.remove("nullable");
+    keywords.remove("default");
+    if let Some(Value::Array(values)) = keywords.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
+    for (keyword, below) in keywords.iter_mut() {
+        match keyword.as_str() {
+            "properties" => below
+                .as_object_mut()
+                .into_iter()
+                .flat_map(Map::values_mut)
+                .for_each(clean),
+            "items" | "additionalProperties" => clean(below),
+            "allOf" | "anyOf" | "oneOf" => {
+                below.as_array_mut().into_iter().flatten().for_each(clean);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The bounds that `metav1::Condition` has in Go's markers; its generated schema lacks them.
+fn bound_condition(properties: &mut Value) {
+    let bounds = json!({
+        "type": {"maxLength": 316},
+        "status": {"enum": ["True", "False", "Unknown"]},
+        "reason": {"minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+        "message": {"maxLength": 1024},
+        "observedGeneration": {"minimum": 0},
+    });
+    let (Some(properties), Value::Object(bounds)) = (properties.as_object_mut(), bounds) else {
+        return;
+    };
+    for (name, keywords) in bounds {
+        if let (Some(Value::Object(property)), Value::Object(keywords)) =
+            (properties.get_mut(&name), keywords)
+        {
+            property.extend(keywords);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema() -> Value {
+        let (name, crd) = custom_resource_definitions().remove(0);
+        assert_eq!(name, "modeldeployments.yaml");
+        let value = serde_json::to_value(crd).unwrap();
+        assert!(
+            value.to_string().len() < 100_000,
+            "the YAML must stay below 150 kB"
+        );
+        value
+            .pointer("/spec/versions/0/schema/openAPIV3Schema")
+            .unwrap()
+            .clone()
+    }
+
+    /// Calls `visit` with the path and the schema of everything below `schema`.
+    fn walk(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Map<String, Value>)) {
+        let keywords = schema.as_object().unwrap();
+        visit(path, keywords);
+        for (name, below) in keywords
+            .get("properties")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            walk(&format!("{path}.{name}"), below, visit);
+        }
+        for (keyword, suffix) in [("items", "[]"), ("additionalProperties", "{}")] {
+            if let Some(below) = keywords.get(keyword) {
+                walk(&format!("{path}{suffix}"), below, visit);
+            }
+        }
+    }
+
+    #[test]
+    fn every_string_list_map_and_integer_is_bounded() {
+        walk("", &schema(), &mut |path, keywords| {
+            let has = |name: &str| keywords.contains_key(name);
+            let bounded = match keywords.get("type").and_then(Value::as_str) {
+                Some("string") => has("maxLength") || has("enum") || has("format"),
+                Some("array") => has("maxItems"),
+                Some("integer") => {
+                    has("minimum") && (has("maximum") || path.starts_with(".status"))
+                }
+                Some("object") => {
+                    path.is_empty()
+                        || path == ".metadata"
+                        || has("properties")
+                        || has("maxProperties")
+                }
+                Some("boolean") => true,
+                None => has("x-kubernetes-int-or-string") && has("pattern") && has("maxLength"),
+                Some(other) => panic!("{path} is of type {other}"),
+            };
+            let free = [".apiVersion", ".kind"].contains(&path);
+            assert!(bounded || free, "{path} has no bound: {keywords:?}");
+        });
+    }
+
+    #[test]
+    fn nothing_is_nullable_or_defaulted() {
+        walk("", &schema(), &mut |path, keywords| {
+            assert!(!keywords.contains_key("nullable"), "{path}");
+            assert!(!keywords.contains_key("default"), "{path}");
+            assert!(
+                !keywords.contains_key("anyOf") && !keywords.contains_key("oneOf"),
+                "{path}"
+            );
+            let values = keywords.get("enum").and_then(Value::as_array);
+            assert!(!values.into_iter().flatten().any(Value::is_null), "{path}");
+        });
+    }
+
+    #[test]
+    fn every_field_is_explained() {
+        walk("", &schema(), &mut |path, keywords| {
+            let own = path.starts_with(".spec") || path.starts_with(".status");
+            let item = path.ends_with("[]") || path.ends_with("{}");
+            if own && !item && !path.contains(".conditions") {
+                let text = keywords
+                    .get("description")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
+                assert!(text.contains('.'), "{path} has no docstring");
+            }
+        });
+    }
+
+    #[test]
+    fn no_schema_names_a_namespace() {
+        walk("", &schema(), &mut |path, _| {
+            assert!(!path.to_lowercase().contains("namespace"), "{path}");
+        });
+    }
+
+    #[test]
+    fn the_rules_and_the_merge_keys_survive_the_cleaning() {
+        let schema = schema();
+        let at = |pointer: &str| {
+            schema
+                .pointer(pointer)
+                .unwrap_or_else(|| panic!("{pointer}"))
+                .clone()
+        };
+        assert_eq!(
+            at("/properties/status/properties/conditions/x-kubernetes-list-map-keys"),
+            json!(["type"])
+        );
+        assert_eq!(
+            at("/properties/status/properties/revisions/x-kubernetes-list-map-keys"),
+            json!(["name"])
+        );
+        assert_eq!(at("/required"), json!(["spec"]));
+        assert_eq!(at("/properties/spec/required"), json!(["model"]));
+        let mut rules = 0;
+        walk("", &schema, &mut |path, keywords| {
+            for rule in keywords
+                .get("x-kubernetes-validations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                rules += 1;
+                assert!(
+                    rule.get("message").is_some(),
+                    "a rule at {path} has no message"
+                );
+            }
+        });
+        assert_eq!(rules, 15);
+    }
+}

@@ -1,0 +1,85 @@
+//! The types of conditions, closed, and what a condition looks like inside our processes.
+//!
+//! Pure. Written by `aimass_plan::model::status`; on the wire a condition is `metav1::Condition`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition as WireCondition;
+
+/// A condition as Kubernetes defines it.
+pub type Condition = WireCondition;
+
+/// Every type of condition that a ModelDeployment may have, in the order in which status lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionType {
+    /// Callers get answers. Only sums up the others and the pods.
+    Ready,
+    /// The spec is valid and what it refers to exists.
+    Accepted,
+    /// Our writes reached the cluster.
+    Applied,
+    /// The revision that the spec asks for serves alone.
+    RolledOut,
+    /// There are as many replicas as asked for, or why not.
+    Scaled,
+    /// Not there yet, or waiting for something (only while true).
+    Reconciling,
+    /// A person must act (only while true).
+    Stalled,
+}
+
+impl ConditionType {
+    /// Every type, in the order in which status lists them.
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Accepted,
+        Self::Applied,
+        Self::RolledOut,
+        Self::Scaled,
+        Self::Reconciling,
+        Self::Stalled,
+    ];
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Accepted => "Accepted",
+            Self::Applied => "Applied",
+            Self::RolledOut => "RolledOut",
+            Self::Scaled => "Scaled",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+        }
+    }
+
+    /// The condition of this type in `conditions`.
+    #[must_use]
+    pub fn find(self, conditions: &[Condition]) -> Option<&Condition> {
+        conditions
+            .iter()
+            .find(|condition| condition.type_ == self.as_str())
+    }
+}
+
+/// Whether a condition holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConditionStatus {
+    /// It does.
+    True,
+    /// It does not.
+    False,
+    /// We cannot tell (any more).
+    Unknown,
+}
+
+impl ConditionStatus {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! `status`: what is, and why. Written by the operator alone, as one server-side apply.
+//!
+//! Fields marked R are memory: the operator reads them back (and each condition's
+//! `lastTransitionTime`); nothing else of status is read back by it.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::condition::Condition;
+
+/// What is, and why.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelDeploymentStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+
+    /// The model's address within the cluster. Append :predict for predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub url: Option<String>,
+
+    /// The model's name in URLs: spec.servedName, else metadata.name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub served_name: Option<String>,
+
+    /// How many pods there are, over all revisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub replicas: Option<i32>,
+
+    /// How many of these pods are ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub ready_replicas: Option<i32>,
+
+    /// Ready pods and wanted pods, as in 2/3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    pub ready: Option<String>,
+
+    /// The labels of the pods, for the scale subresource and for kubectl get pods -l.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub selector: Option<String>,
+
+    /// The last revision that was rolled out completely. Absent before the first.
+    // R
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<RevisionRef>,
+
+    /// The revision that the spec asks for. Absent while the spec is not accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<RevisionRef>,
+
+    /// The revisions that exist, the newest first. At most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub revisions: Vec<RevisionStatus>,
+
+    /// The rollout under way, or the last one if it failed.
+    // R
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
+
+    /// The last failure of pods. Kept until the next one.
+    // R
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<FailureStatus>,
+
+    /// Ready, Accepted, Applied, RolledOut, Scaled, and while true Reconciling and Stalled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// A revision by its name and its number.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionRef {
+    /// The revision: eight characters, a hash of everything that decides what its pods serve.
+    #[schemars(length(max = 8), regex(pattern = "^[a-z2-7]{8}$"))]
+    pub revision: String,
+
+    /// Its number, counted up; callers see it as the model's version.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+}
+
+/// One revision.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionStatus {
+    /// The revision: eight characters. Its children are named <name>-<revision>.
+    #[schemars(length(max = 8), regex(pattern = "^[a-z2-7]{8}$"))]
+    pub name: String,
+
+    /// Its number.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Time>,
+
+    /// What it is for: Stable, Target, Draining (its pods end) or Retained (to return to).
+    pub role: Role,
+
+    /// Where its files come from, for people.
+    #[schemars(length(max = 256))]
+    pub model: String,
+
+    /// The digest of its files, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71))]
+    pub digest: Option<String>,
+
+    /// How many pods it has.
+    #[schemars(range(min = 0))]
+    pub replicas: i32,
+
+    /// How many of them are ready.
+    #[schemars(range(min = 0))]
+    pub ready_replicas: i32,
+
+    /// Ready, Starting, AtZero, or what its pods fail from.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+
+    /// The same in words. At most 256 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 256))]
+    pub message: String,
+}
+
+/// What a revision is for.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// The last one that was rolled out completely.
+    Stable,
+    /// The one that the spec asks for, while it is not the stable one.
+    Target,
+    /// It still has pods, but is neither.
+    Draining,
+    /// It has none, and is kept to return to.
+    Retained,
+}
+
+/// A rollout under way, or one that failed.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The revision that is rolled out.
+    #[schemars(length(max = 8), regex(pattern = "^[a-z2-7]{8}$"))]
+    pub revision: String,
+
+    /// When the rollout began.
+    pub started_at: Time,
+
+    /// The highest number of its pods that were ready at once so far. 0: capacity is coming up.
+    #[schemars(range(min = 0))]
+    pub step: i32,
+
+    /// Since when the step is what it is: where progressDeadline counts from. Absent: the clock
+    /// stands still (paused, suspended, not accepted).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_started_at: Option<Time>,
+
+    /// The share of the ready pods that are of this revision, in percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub weight: i32,
+
+    /// Why the rollout failed. Absent: it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<RolloutFailure>,
+}
+
+/// Why a rollout failed.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutFailure {
+    /// When it was noticed.
+    pub time: Time,
+
+    /// What failed.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+
+    /// The same in words, then what to do.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+
+    /// The pod that failed, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub pod: Option<String>,
+}
+
+/// A failure of pods.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailureStatus {
+    /// When it was noticed.
+    pub time: Time,
+
+    /// The revision whose pods failed.
+    #[schemars(length(max = 8), regex(pattern = "^[a-z2-7]{8}$"))]
+    pub revision: String,
+
+    /// What failed.
+    #[schemars(length(max = 64))]
+    pub reason: String,
+
+    /// The same in words, then what to do.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+
+    /// The pod that failed, where it was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub pod: Option<String>,
+}
