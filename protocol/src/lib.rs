@@ -10,6 +10,7 @@ mod number;
 pub mod signature;
 pub mod tensor;
 pub mod v1;
+pub mod v2;
 
 pub use error::{Error, Kind};
 pub use json::Checks;

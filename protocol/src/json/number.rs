@@ -133,6 +133,24 @@ impl<'a> Reader<'a> {
 }
 
 impl Number<'_> {
+    /// What `NaN`, `Infinity` or `-Infinity` stands for.
+    pub(crate) fn not_finite(text: &str) -> Option<Self> {
+        let (negative, form) = match text {
+            "NaN" => (false, Form::Nan),
+            "Infinity" => (false, Form::Infinity),
+            "-Infinity" => (true, Form::Infinity),
+            _ => return None,
+        };
+        Some(Self {
+            token: &[],
+            negative,
+            digits: 0,
+            exponent: 0,
+            exact: true,
+            form,
+        })
+    }
+
     /// Takes one more digit. 1 if there is no room, so that the value grows by its place alone.
     #[inline]
     fn append(&mut self, digit: u8) -> i32 {

@@ -1,0 +1,64 @@
+//! Finds the known members of a JSON object.
+//!
+//! Pure. Used by the parser of infer requests, where members may come in any order: the syntax is checked once in passing,
+//! then the members are read in the order of the checks.
+
+use crate::error::{Error, Kind, cut};
+use crate::json::read::{Fail, Reader};
+
+/// The longest name or string parameter, in bytes.
+pub(super) const MAX_NAME: usize = 1024;
+
+/// The members of the object at the cursor, which is passed over: for each of `known` a cursor at its value, unless the
+/// member is absent or null. Unknown members are passed over; a known one that occurs twice is an error.
+pub(super) fn fields<'a, const N: usize>(
+    reader: &mut Reader<'a>,
+    known: [&str; N],
+) -> Result<[Option<Reader<'a>>; N], Fail> {
+    let mut found = [const { None }; N];
+    let mut seen = [false; N];
+    let mut duplicate = None;
+    let mut key = String::new();
+    let mut more = reader.open(b'}');
+    while more {
+        reader.name(&mut key)?;
+        let null = reader.next_token() == Some(b'n');
+        let index = known.iter().position(|name| *name == key);
+        let slots = index.and_then(|index| Some((found.get_mut(index)?, seen.get_mut(index)?)));
+        if let Some((slot, seen)) = slots {
+            if std::mem::replace(seen, true) {
+                let text = format!("Duplicate key: {}", cut(&key));
+                duplicate.get_or_insert_with(|| Error::new(Kind::BadRequest, text));
+            } else if !null {
+                *slot = Some(reader.clone());
+            }
+        }
+        reader.skip()?;
+        more = reader.next_member()?;
+    }
+    match duplicate {
+        None => Ok(found),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// The string at the cursor; `None` if there is something else or it has more than `limit` bytes.
+pub(super) fn text(reader: &mut Reader<'_>, limit: usize) -> Result<Option<String>, Fail> {
+    if reader.next_token() != Some(b'"') {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    reader.string(|part| text.push_str(part))?;
+    Ok((text.len() <= limit).then_some(text))
+}
+
+/// The non-negative integer at the cursor, which is passed over; `None` if there is something else.
+pub(super) fn count<T: TryFrom<i128>>(reader: &mut Reader<'_>) -> Result<Option<T>, Fail> {
+    match reader.next_token() {
+        Some(b'0'..=b'9') => Ok(reader.number()?.integer()),
+        _ => {
+            reader.skip()?;
+            Ok(None)
+        }
+    }
+}
