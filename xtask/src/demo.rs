@@ -1,0 +1,14 @@
+//! `cargo xtask demo`.
+
+use anyhow::{Result, bail};
+
+use crate::places::Places;
+
+/// Options of `cargo xtask demo`.
+#[derive(clap::Args)]
+pub(crate) struct Args {}
+
+/// Runs the command.
+pub(crate) fn run(_args: &Args, _places: &Places) -> Result<()> {
+    bail!("not there yet")
+}
