@@ -40,8 +40,10 @@ async fn server() -> Server {
         .route("/slow", get(slow))
         .route("/large", get(|| async { vec![b'x'; 64 << 20] }))
         .route("/body", post(read_body));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("loopback works");
+    let address = listener.local_addr().expect("loopback works");
     let stop = Stop::new();
     #[expect(
         clippy::disallowed_methods,
@@ -87,8 +89,8 @@ fn is_too_slow(error: &axum::Error) -> bool {
 
 /// Sends the bytes and reads until the server closes; fails after 5 s.
 async fn talk(address: SocketAddr, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(bytes).await.unwrap();
+    let mut stream = TcpStream::connect(address).await.expect("loopback works");
+    stream.write_all(bytes).await.expect("loopback works");
     rest(&mut stream).await
 }
 
@@ -136,11 +138,13 @@ async fn a_body_that_comes_too_slowly_gets_408() {
 #[tokio::test]
 async fn a_reader_that_stops_is_dropped() {
     let server = server().await;
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut stream = TcpStream::connect(server.address)
+        .await
+        .expect("loopback works");
     stream
         .write_all(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
-        .unwrap();
+        .expect("loopback works");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(
         rest(&mut stream).await.len() < 64 << 20,
@@ -167,7 +171,11 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
     let idle: Vec<_> = {
         let mut idle = Vec::new();
         for _ in 0..4 {
-            idle.push(TcpStream::connect(server.address).await.unwrap());
+            idle.push(
+                TcpStream::connect(server.address)
+                    .await
+                    .expect("loopback works"),
+            );
         }
         idle
     };
@@ -179,17 +187,19 @@ async fn connections_beyond_the_bound_wait_for_a_place() {
 #[tokio::test]
 async fn a_graceful_end_answers_what_is_in_flight() {
     let server = server().await;
-    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let mut stream = TcpStream::connect(server.address)
+        .await
+        .expect("loopback works");
     stream
         .write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
         .await
-        .unwrap();
+        .expect("loopback works");
     tokio::time::sleep(Duration::from_millis(100)).await;
     server.stop.cancel();
     assert!(rest(&mut stream).await.ends_with("slow"));
     tokio::time::timeout(Duration::from_secs(5), server.task)
         .await
-        .unwrap()
-        .unwrap();
+        .expect("loopback works")
+        .expect("loopback works");
     assert!(TcpStream::connect(server.address).await.is_err());
 }
