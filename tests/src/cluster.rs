@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
@@ -20,7 +21,7 @@ use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::json;
 use tokio::sync::OnceCell;
 
-use crate::args::{Args, repository};
+use crate::args::Args;
 use crate::audit::{Audit, Entry, Mark};
 use crate::eventually::eventually;
 use crate::normal;
@@ -84,7 +85,7 @@ impl Cluster {
         self.args.plan.as_deref()
     }
 
-    /// Applies `crds/yaml` and waits until they are served.
+    /// Applies the definitions and waits until they are served.
     async fn define(&self) {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         for object in definitions() {
@@ -169,24 +170,11 @@ fn is_established(
     condition.type_ == "Established" && condition.status == "True"
 }
 
-/// The custom resource definitions, as generated.
-///
-/// # Panics
-/// If `crds/yaml` cannot be read.
+/// The custom resource definitions, as `crds/yaml` has them.
 #[must_use]
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let folder = repository().join("crds/yaml");
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .unwrap_or_else(|e| panic!("{}: {e}: run `cargo xtask codegen`", folder.display()))
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
-        .collect();
-    paths.sort();
-    let read = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).expect("a file that was just listed is readable");
-        serde_saphyr::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-    };
-    paths.iter().map(read).collect()
+    let all = aimass_crds::all::custom_resource_definitions();
+    all.into_iter().map(|(_, definition)| definition).collect()
 }
 
 /// A namespace of one test.
@@ -280,6 +268,51 @@ impl Namespace {
             .unwrap_or_else(|e| panic!("the operator's Role is refused: {e}"));
     }
 
+    /// Lets this namespace's operator work in every namespace, as an installation does.
+    ///
+    /// # Panics
+    /// If the API server refuses.
+    pub async fn grant_everywhere(&self) -> Everywhere {
+        let metadata = ObjectMeta {
+            name: Some(self.name.clone()),
+            ..ObjectMeta::default()
+        };
+        let role = ClusterRole {
+            metadata: metadata.clone(),
+            rules: Some(crate::operator::rules()),
+            ..ClusterRole::default()
+        };
+        let binding = ClusterRoleBinding {
+            metadata,
+            role_ref: RoleRef {
+                api_group: Some("rbac.authorization.k8s.io".to_owned()),
+                kind: "ClusterRole".to_owned(),
+                name: self.name.clone(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: ACCOUNT.to_owned(),
+                namespace: Some(self.name.clone()),
+                ..Subject::default()
+            }]),
+        };
+        let (roles, bindings) = (Api::all(self.client.clone()), Api::all(self.client.clone()));
+        let params = PostParams::default();
+        roles
+            .create(&params, &role)
+            .await
+            .expect("the API server takes a ClusterRole");
+        bindings
+            .create(&params, &binding)
+            .await
+            .expect("the API server takes its binding");
+        Everywhere {
+            name: self.name.clone(),
+            roles,
+            bindings,
+        }
+    }
+
     /// A client configuration with a token of the operator's ServiceAccount.
     ///
     /// # Panics
@@ -328,6 +361,22 @@ impl Namespace {
     /// Marks the namespace as that of a failed run: it is kept.
     pub fn keep(&mut self) {
         self.judged = true;
+    }
+}
+
+/// Rights in the whole cluster, to be given back.
+pub struct Everywhere {
+    name: String,
+    roles: Api<ClusterRole>,
+    bindings: Api<ClusterRoleBinding>,
+}
+
+impl Everywhere {
+    /// Takes the rights back.
+    pub async fn revoke(self) {
+        let params = DeleteParams::default();
+        let _gone_with_the_lane = self.bindings.delete(&self.name, &params).await;
+        let _gone_with_the_lane = self.roles.delete(&self.name, &params).await;
     }
 }
 

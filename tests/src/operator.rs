@@ -1,22 +1,38 @@
 //! Runs the operator in this process: on threads and a runtime of its own, under its own account,
 //! behind the fault layer. What runs is the shipped code.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aimass_chassis::readiness::{Readiness, State};
 use aimass_chassis::shutdown::Stop;
+use aimass_operator::Election;
+use aimass_operator::rbac::{self, Rule};
+use aimass_plan::model::Platform;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::Config;
+use kube::client::ClientBuilder;
 use tokio::sync::oneshot;
 
 use crate::cluster::Namespace;
 use crate::faults::Faults;
 
 /// How an instance is set up.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// Whether it asks for the Lease of its namespace; crash plans run without.
     pub elects: bool,
+    /// The image of the model server.
+    pub server_image: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            elects: false,
+            server_image: SERVER_IMAGE,
+        }
+    }
 }
 
 /// An instance that runs.
@@ -24,6 +40,7 @@ pub struct Operator {
     stop: Stop,
     crash: Option<oneshot::Sender<()>>,
     ended: oneshot::Receiver<Result<(), String>>,
+    readiness: Arc<OnceLock<Readiness>>,
     /// Behind its client.
     pub faults: Faults,
 }
@@ -45,10 +62,11 @@ impl Operator {
         let stop = Stop::new();
         let (crash, crashed) = oneshot::channel();
         let (end, ended) = oneshot::channel();
+        let readiness = Arc::new(OnceLock::new());
         let name = format!("{THREADS} {namespace}");
         let running = {
             let (stop, faults, namespace) = (stop.clone(), faults.clone(), namespace.to_owned());
-            let threads = name.clone();
+            let (threads, told) = (name.clone(), Arc::clone(&readiness));
             move || {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(2)
@@ -58,7 +76,7 @@ impl Operator {
                     .expect("the machine gives a runtime");
                 let outcome = runtime.block_on(async {
                     tokio::select! {
-                        outcome = launch(config, &namespace, faults, settings, stop) => outcome,
+                        outcome = launch(config, &namespace, faults, settings, (told, stop)) => outcome,
                         _ = crashed => Err("crashed".to_owned()),
                     }
                 });
@@ -75,6 +93,7 @@ impl Operator {
             stop,
             crash: Some(crash),
             ended,
+            readiness,
             faults,
         }
     }
@@ -101,6 +120,18 @@ impl Operator {
         }
     }
 
+    /// Why it is not ready, as its admin port would say; `None` when it is.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<String> {
+        let Some(readiness) = self.readiness.get() else {
+            return Some("Starting: it has not begun".to_owned());
+        };
+        match readiness.get() {
+            State::Ready => None,
+            State::NotReady { reason, message } => Some(format!("{reason}: {message}")),
+        }
+    }
+
     /// Whether it has ended by itself, and how.
     pub fn has_ended(&mut self) -> Option<Result<(), String>> {
         self.ended.try_recv().ok()
@@ -117,20 +148,56 @@ impl Drop for Operator {
 }
 
 async fn launch(
-    config: Config,
+    mut config: Config,
     namespace: &str,
     faults: Faults,
     settings: Settings,
-    stop: Stop,
+    (readiness, stop): (Arc<OnceLock<Readiness>>, Stop),
 ) -> Result<(), String> {
-    let _todo = (config, namespace, faults, settings, stop);
-    Err("no operator yet".to_owned())
+    // As `aimass_operator::client` has it.
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.write_timeout = Some(Duration::from_secs(15));
+    config.read_timeout = None;
+    config.default_retry = false;
+    let client = ClientBuilder::try_from(config).map_err(|e| e.to_string())?;
+    let client = client.with_layer(&faults).build();
+    let election = if settings.elects {
+        let namespace = Some(namespace.to_owned());
+        Election::Lease { namespace }
+    } else {
+        Election::Off
+    };
+    let config = aimass_operator::Config {
+        watch_namespace: Some(namespace.to_owned()),
+        election,
+        platform: Platform {
+            server_image: settings.server_image.to_owned(),
+            allow_http: false,
+            allow_hosts: Vec::new(),
+        },
+    };
+    let context = aimass_operator::Context::new(client, config);
+    let _first_time = readiness.set(context.readiness());
+    aimass_operator::run(context, stop)
+        .await
+        .map_err(|e| format!("{e:#}"))
 }
 
-/// What the chart lets the operator do in the namespaces that it watches.
+/// The image of the model server, as `cargo xtask image` names it in the test cluster.
+pub const SERVER_IMAGE: &str = "aimass.test/aimass-server:dev";
+
+/// What the chart lets the operator do in the namespaces that it watches, its Lease included.
 #[must_use]
 pub fn rules() -> Vec<PolicyRule> {
-    Vec::new()
+    let texts = |all: &[&str]| all.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    let rule = |rule: &Rule| PolicyRule {
+        api_groups: Some(texts(&[rule.group])),
+        resources: Some(texts(&[rule.resource])),
+        resource_names: (!rule.names.is_empty()).then(|| texts(rule.names)),
+        verbs: texts(rule.verbs),
+        ..PolicyRule::default()
+    };
+    rbac::CLUSTER.iter().chain(rbac::LEASE).map(rule).collect()
 }
 
 const THREADS: &str = "operator-under-test";

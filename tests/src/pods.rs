@@ -73,6 +73,16 @@ impl Kubelet {
         }
     }
 
+    /// Stands for the real one, where the lane has it: does nothing.
+    #[must_use]
+    pub fn absent() -> Self {
+        Self {
+            script: Arc::new(Mutex::new(Box::new(|_| Behaviour::Untouched))),
+            changed: Arc::new(Notify::new()),
+            _task: JoinSet::new(),
+        }
+    }
+
     /// What becomes of pods from now on, of those that are there already too.
     pub fn script(&self, script: impl Fn(&Pod) -> Behaviour + Send + 'static) {
         *self.script.lock().unwrap_or_else(PoisonError::into_inner) = Box::new(script);

@@ -36,6 +36,8 @@ pub struct Workload {
     pub name: &'static str,
     /// Done before the faults are armed, and rested after.
     pub before: Step,
+    /// Complains until that has had its effect.
+    pub prepared: fn(&Normal) -> Result<(), String>,
     /// What the faults happen in.
     pub act: Step,
     /// Complains until the actions have had their effect.
@@ -62,7 +64,7 @@ pub struct Run {
     pub ns: Namespace,
     /// What happens.
     pub faults: Faults,
-    /// Plays the pods.
+    /// Plays the pods, where no kubelet does.
     pub kubelet: Kubelet,
     /// The instance that lives now.
     pub operator: Option<Operator>,
@@ -83,6 +85,21 @@ impl Run {
             ns,
             faults,
             kubelet,
+            operator: Some(operator),
+            settings,
+            restarts: 0,
+        }
+    }
+
+    /// As [`Run::start`], on a cluster with a node of its own: the pods are real.
+    pub async fn start_real(cluster: &Cluster, test: &str, settings: Settings) -> Self {
+        let ns = cluster.namespace(test).await;
+        let faults = Faults::default();
+        let operator = Operator::start(&ns, faults.clone(), settings.clone()).await;
+        Self {
+            kubelet: Kubelet::absent(),
+            ns,
+            faults,
             operator: Some(operator),
             settings,
             restarts: 0,
@@ -169,7 +186,7 @@ impl Run {
     /// Does what the workload does before the faults, and waits for rest.
     async fn prepare(&mut self, workload: &Workload) -> Result<(), String> {
         (workload.before)(&self.ns).await;
-        self.reach(REST, |_| Ok(())).await?;
+        self.reach(REST, workload.prepared).await?;
         self.silence(REST).await
     }
 

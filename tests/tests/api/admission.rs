@@ -1,0 +1,412 @@
+//! C26, C30, C50: what the API server itself takes and refuses: the schema, its CEL rules with a
+//! passing and a breaking example each, unknown fields, and the examples that users apply.
+
+use std::collections::BTreeSet;
+
+use aimass_tests::args::repository;
+use aimass_tests::cluster::{Cluster, Namespace, definitions};
+use aimass_tests::models;
+use aimass_tests::walker;
+use kube::api::{DynamicObject, PostParams};
+use serde_json::{Value, json};
+
+#[test]
+fn every_field_of_every_schema_has_a_bound_and_none_names_a_namespace() {
+    for definition in definitions() {
+        let found = walker::unbounded(&definition);
+        assert!(
+            found.is_empty(),
+            "{}:\n{}",
+            definition.spec.names.kind,
+            found.join("\n")
+        );
+    }
+}
+
+/// A change to a good model, and the words of the refusal; none: it is taken.
+struct Row(&'static str, Value, Option<&'static str>);
+
+fn ok(pointer: &'static str, value: Value) -> Row {
+    Row(pointer, value, None)
+}
+
+fn bad(pointer: &'static str, value: Value, words: &'static str) -> Row {
+    Row(pointer, value, Some(words))
+}
+
+const SOURCE: &str = "/spec/model/source";
+const NAME: &str = "/metadata/name";
+const RESOURCES: &str = "/spec/runtime/resources";
+const ROLLOUT: &str = "/spec/rollout";
+const TOLERATIONS: &str = "/spec/runtime/tolerations";
+
+/// Each rule of the schema, once kept and once broken.
+fn rules() -> Vec<Row> {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let http = json!({"http": {"url": "https://m.example/a.onnx", "digest": digest}});
+    let pvc = |path: &str| json!({"pvc": {"claimName": "models", "path": path}});
+    let name = "metadata.name must start with a letter and hold at most 52 characters";
+    let one = "exactly one of configMap, pvc, http must be set";
+    let reserved = "keys under aimass.dev/ and app.kubernetes.io/ are reserved";
+    let limit = "each request must be at most its limit";
+    let surge = "maxSurge: 0 needs maxUnavailable above 0";
+    let strategy = "rollingUpdate needs strategy: RollingUpdate";
+    vec![
+        ok(NAME, json!("a".repeat(52))),
+        bad(NAME, json!("a".repeat(53)), name),
+        bad(NAME, json!("9lives"), name),
+        bad(NAME, json!("a.b"), name),
+        ok(SOURCE, pvc("a/b.onnx")),
+        ok(SOURCE, http.clone()),
+        bad(SOURCE, json!({}), one),
+        bad(
+            SOURCE,
+            json!({"configMap": {"name": "a"}, "http": http["http"]}),
+            one,
+        ),
+        bad(SOURCE, pvc("a/../b.onnx"), "path must not contain '..'"),
+        ok("/spec/model", json!({"source": pvc("a"), "maxSize": "1Gi"})),
+        bad(
+            "/spec/model/maxSize",
+            json!("1Gi"),
+            "maxSize needs source pvc or http",
+        ),
+        bad(
+            "/spec/model",
+            json!({"source": pvc("a"), "maxSize": "1Ki"}),
+            "must be between 1Mi and 500Gi",
+        ),
+        bad(
+            "/spec/model",
+            json!({"source": pvc("a"), "maxSize": "501Gi"}),
+            "must be between 1Mi and 500Gi",
+        ),
+        ok(
+            RESOURCES,
+            json!({"requests": {"cpu": "500m"}, "limits": {"cpu": 1}}),
+        ),
+        bad(
+            RESOURCES,
+            json!({"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}),
+            limit,
+        ),
+        ok("/spec/runtime/podLabels", json!({"team": "a"})),
+        bad(
+            "/spec/runtime/podLabels",
+            json!({"aimass.dev/revision": "a"}),
+            reserved,
+        ),
+        ok("/spec/runtime/podAnnotations", json!({"team": "a"})),
+        bad(
+            "/spec/runtime/podAnnotations",
+            json!({"app.kubernetes.io/name": "a"}),
+            reserved,
+        ),
+        ok("/spec/runtime/startDeadline", json!("30s")),
+        bad(
+            "/spec/runtime/startDeadline",
+            json!("3h"),
+            "must be between 5s and 2h",
+        ),
+        bad(
+            "/spec/runtime/startDeadline",
+            json!("4s"),
+            "must be between 5s and 2h",
+        ),
+        ok(TOLERATIONS, json!([{"key": "gpu", "operator": "Exists"}])),
+        bad(
+            TOLERATIONS,
+            json!([{"key": "gpu", "operator": "Exists", "value": "a"}]),
+            "value must be left out with operator: Exists",
+        ),
+        ok(TOLERATIONS, json!([{"operator": "Exists"}])),
+        bad(
+            TOLERATIONS,
+            json!([{"operator": "Equal"}]),
+            "without key, operator must be Exists",
+        ),
+        ok(
+            TOLERATIONS,
+            json!([{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 3}]),
+        ),
+        bad(
+            TOLERATIONS,
+            json!([{"key": "a", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 3}]),
+            "tolerationSeconds needs effect: NoExecute",
+        ),
+        ok(
+            ROLLOUT,
+            json!({"strategy": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}),
+        ),
+        ok(
+            ROLLOUT,
+            json!({"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}}),
+        ),
+        bad(
+            ROLLOUT,
+            json!({"strategy": "Recreate", "rollingUpdate": {"maxSurge": 1}}),
+            strategy,
+        ),
+        ok(
+            ROLLOUT,
+            json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}),
+        ),
+        bad(ROLLOUT, json!({"rollingUpdate": {"maxSurge": 0}}), surge),
+        bad(
+            ROLLOUT,
+            json!({"rollingUpdate": {"maxSurge": "0%", "maxUnavailable": "0%"}}),
+            surge,
+        ),
+        ok(ROLLOUT, json!({"progressDeadline": "30s"})),
+        bad(
+            ROLLOUT,
+            json!({"progressDeadline": "29s"}),
+            "must be between 30s and 24h",
+        ),
+        bad(
+            ROLLOUT,
+            json!({"progressDeadline": "25h"}),
+            "must be between 30s and 24h",
+        ),
+    ]
+}
+
+/// What the schema alone refuses: forms, enums, bounds.
+fn forms() -> Vec<Row> {
+    vec![
+        ok("/spec/replicas", json!(1000)),
+        bad("/spec/replicas", json!(1001), "spec.replicas"),
+        bad("/spec/replicas", json!(-1), "spec.replicas"),
+        bad("/spec/replicas", json!("3"), "spec.replicas"),
+        ok("/spec/servedName", json!("my_model")),
+        bad("/spec/servedName", json!("-a"), "spec.servedName"),
+        bad(
+            "/spec/servedName",
+            json!("a".repeat(129)),
+            "spec.servedName",
+        ),
+        bad("/spec/servedName", json!("🦀"), "spec.servedName"),
+        bad("/spec/restartToken", json!("a b"), "spec.restartToken"),
+        bad(
+            "/spec/runtime/builtin",
+            json!({"engine": "Magic"}),
+            "spec.runtime.builtin.engine",
+        ),
+        bad(
+            "/spec/runtime/builtin",
+            json!({"threads": 65}),
+            "spec.runtime.builtin.threads",
+        ),
+        bad(
+            "/spec/runtime/startDeadline",
+            json!("1 hour"),
+            "spec.runtime.startDeadline",
+        ),
+        bad(
+            RESOURCES,
+            json!({"requests": {"cpu": "two"}}),
+            "spec.runtime.resources.requests",
+        ),
+        bad(
+            RESOURCES,
+            json!({"requests": {"cpu": -1}}),
+            "spec.runtime.resources.requests",
+        ),
+        bad(
+            SOURCE,
+            json!({"configMap": {"name": "A_b"}}),
+            "spec.model.source.configMap.name",
+        ),
+        bad(
+            SOURCE,
+            json!({"configMap": {"name": "a", "digest": "md5:1"}}),
+            "digest",
+        ),
+        bad(
+            SOURCE,
+            json!({"http": {"url": "https://m.example/a.onnx"}}),
+            "digest",
+        ),
+        bad(
+            SOURCE,
+            json!({"pvc": {"claimName": "a", "path": "/a"}}),
+            "path",
+        ),
+        bad("/spec/rollout/history", json!(7), "spec.rollout.history"),
+        bad(
+            "/spec/rollout/strategy",
+            json!("Canary"),
+            "spec.rollout.strategy",
+        ),
+        bad("/spec/model", Value::Null, "spec.model"),
+    ]
+}
+
+async fn dry_run(ns: &Namespace, object: &Value) -> Result<(), String> {
+    let params = PostParams {
+        dry_run: true,
+        field_manager: None,
+    };
+    let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
+    match models::api(ns).create(&params, &object).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) => Err(status.message.clone()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn check(rows: Vec<Row>) -> BTreeSet<&'static str> {
+    let cluster = Cluster::connect().await;
+    let ns = cluster.namespace("admission").await;
+    let mut wrong = Vec::new();
+    let mut broken = BTreeSet::new();
+    for Row(pointer, value, expect) in rows {
+        let object = models::with(models::model("iris", 1), pointer, value.clone());
+        let answer = dry_run(&ns, &object).await;
+        match (expect, &answer) {
+            (None, Ok(())) => {}
+            (Some(words), Err(message)) if message.contains(words) => {
+                broken.insert(words);
+            }
+            _ => wrong.push(format!(
+                "{pointer} = {value}: expected {expect:?}, got {answer:?}"
+            )),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    broken
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c26_each_rule_is_kept_and_broken_by_an_example() {
+    let broken = check(rules()).await;
+    // No rule without an example: each message of the schema was heard.
+    for definition in definitions() {
+        for message in messages(&definition) {
+            let heard = broken.iter().any(|words| message.starts_with(*words));
+            assert!(heard, "no example breaks: {message}");
+        }
+    }
+}
+
+fn messages(definition: &impl serde::Serialize) -> BTreeSet<String> {
+    fn walk(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (key, value) in fields {
+                    if key == "x-kubernetes-validations" {
+                        let rules = value.as_array().into_iter().flatten();
+                        found.extend(rules.filter_map(|r| Some(r["message"].as_str()?.to_owned())));
+                    } else {
+                        walk(value, found);
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    walk(
+        &serde_json::to_value(definition).expect("a definition is JSON"),
+        &mut found,
+    );
+    assert!(!found.is_empty(), "the schema has rules");
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c26_values_beyond_their_form_are_refused_with_their_path() {
+    check(forms()).await;
+}
+
+/// What `kubectl` sends with `--validate=strict`, its default.
+async fn strict(ns: &Namespace, object: &Value, dry_run: bool) -> Result<Value, String> {
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let (group, kind) = match object["kind"].as_str() {
+        Some("ConfigMap") => ("api/v1", "configmaps"),
+        _ => ("apis/aimass.dev/v1alpha1", "modeldeployments"),
+    };
+    let dry = if dry_run { "&dryRun=All" } else { "" };
+    let path = format!(
+        "/{group}/namespaces/{}/{kind}/{name}?fieldManager=kubectl&fieldValidation=Strict{dry}",
+        ns.name
+    );
+    let request = http::Request::patch(path)
+        .header("content-type", "application/apply-patch+yaml")
+        .body(object.to_string().into_bytes())
+        .expect("a valid request");
+    match ns.client.request::<Value>(request).await {
+        Ok(object) => Ok(object),
+        Err(kube::Error::Api(status)) => Err(status.message.clone()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c30_an_unknown_field_is_refused_and_named() {
+    let cluster = Cluster::connect().await;
+    let ns = cluster.namespace("c30").await;
+    for (pointer, named) in [
+        ("/spec/modle", "modle"),
+        ("/spec/model/source/configmap", "configmap"),
+        ("/spec/runtime/resources/limit", "limit"),
+    ] {
+        let object = models::with(models::model("iris", 1), pointer, json!({"name": "a"}));
+        let refusal = strict(&ns, &object, false)
+            .await
+            .expect_err("an unknown field");
+        assert!(refusal.contains(named), "{refusal}");
+    }
+    strict(&ns, &models::model("iris", 1), false)
+        .await
+        .expect("the good one is taken");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p20_every_example_is_valid_against_this_api_server() {
+    let cluster = Cluster::connect().await;
+    let ns = cluster.namespace("p20").await;
+    let folder = repository().join("examples");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(&folder).expect("examples/ is there") {
+        let path = entry.expect("examples/ can be read").path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("an example can be read");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text)
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        for document in documents {
+            let kind = document["kind"].as_str().unwrap_or_default();
+            if !matches!(kind, "ModelDeployment" | "ConfigMap") {
+                continue;
+            }
+            if let Err(refusal) = strict(&ns, &document, true).await {
+                panic!("{} {kind}: {refusal}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(
+        seen >= 4,
+        "linear.yaml and digits.yaml: a ConfigMap and a ModelDeployment each"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn null_means_absent_and_no_default_is_written_into_the_spec() {
+    let cluster = Cluster::connect().await;
+    let ns = cluster.namespace("nulls").await;
+    let object = models::with(models::model("iris", 1), "/spec/rollout", Value::Null);
+    let object = models::with(object, "/spec/runtime", json!({"resources": null}));
+    let stored = strict(&ns, &object, false).await.expect("null is absence");
+    assert_eq!(
+        stored["spec"],
+        json!({
+            "model": {"source": {"configMap": {"name": models::FILES}}},
+            "replicas": 1,
+            "runtime": {},
+        })
+    );
+}

@@ -1,0 +1,11 @@
+//! Lane `node`: real pods on a real node. The operator runs in this process, its pods run the
+//! server's image; callers reach them by the Service's cluster address.
+//!
+//! `cargo xtask test node [filter] [--keep]` starts what it needs: a cluster with one node, the
+//! images loaded. Everything stays within the cluster's own network namespace.
+
+mod examples;
+mod misoperation;
+mod platform;
+mod steady;
+mod world;

@@ -1,0 +1,78 @@
+//! What the tests of this lane share: a model that is served for real, and a caller of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use aimass_tests::args::repository;
+use aimass_tests::client::Caller;
+use aimass_tests::cluster::{Cluster, Namespace};
+use aimass_tests::eventually;
+use aimass_tests::models;
+use aimass_tests::operator::Settings;
+use aimass_tests::workload::Run;
+use k8s_openapi::api::core::v1::Service;
+use kube::Api;
+use serde_json::Value;
+
+/// An image that is in the node starts, loads a small model and answers by then.
+pub(crate) const READY: Duration = Duration::from_secs(30);
+
+/// The model file of an example.
+pub(crate) fn file(example: &str) -> Vec<u8> {
+    let path = repository().join(format!("examples/{example}/{example}.onnx"));
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A namespace with an operator, and the linear model's file in it.
+pub(crate) async fn run(test: &str, settings: Settings) -> Run {
+    let cluster = Cluster::connect().await;
+    let run = Run::start_real(&cluster, test, settings).await;
+    models::files(&run.ns, models::FILES, &[("model.onnx", &file("linear"))]).await;
+    run
+}
+
+/// Applies a model and waits until it is as it says.
+pub(crate) async fn serve(ns: &Namespace, model: &Value) {
+    models::apply(ns, model).await.expect("the model is valid");
+    let name = model["metadata"]["name"].as_str().unwrap_or_default();
+    settled(ns, name).await;
+}
+
+/// Waits until the model serves what its spec says.
+pub(crate) async fn settled(ns: &Namespace, name: &str) {
+    let look = || async {
+        let object = models::api(ns).get(name).await.map_err(|e| e.to_string())?;
+        models::settled(&object)
+    };
+    eventually(READY, &format!("{name} serves"), look).await;
+}
+
+/// A caller of the model's address: the cluster address of its Service.
+pub(crate) async fn caller(ns: &Namespace, name: &str) -> Caller {
+    let services: Api<Service> = ns.api();
+    let service = services
+        .get(name)
+        .await
+        .unwrap_or_else(|e| panic!("no Service {name}: {e}"));
+    let spec = service.spec.unwrap_or_default();
+    let address: IpAddr = spec
+        .cluster_ip
+        .as_deref()
+        .and_then(|ip| ip.parse().ok())
+        .unwrap_or_else(|| panic!("Service {name} has no cluster address"));
+    let ports = spec.ports.unwrap_or_default();
+    let port = ports
+        .iter()
+        .find(|p| p.name.as_deref() == Some("http"))
+        .or(ports.first());
+    let port = port
+        .and_then(|p| u16::try_from(p.port).ok())
+        .expect("the Service has a port");
+    Caller::new(SocketAddr::new(address, port))
+}
+
+/// The revision that serves.
+pub(crate) async fn stable(ns: &Namespace, name: &str) -> String {
+    let object = models::api(ns).get(name).await.expect("the model is there");
+    models::text(&object, "/status/stable/revision").to_owned()
+}
