@@ -59,7 +59,10 @@ pub fn with(mut object: Value, pointer: &str, value: Value) -> Value {
 /// # Errors
 /// What the API server says.
 pub async fn apply(ns: &Namespace, object: &Value) -> kube::Result<DynamicObject> {
-    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let name = object
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let params = PatchParams::apply("aimass-tests").force();
     api(ns).patch(name, &params, &Patch::Apply(object)).await
 }

@@ -134,7 +134,9 @@ pub fn normal(namespace: &str, objects: &[DynamicObject]) -> Normal {
         tidy(&mut value, kind, &replaced);
         if kind == "Pod" {
             // Which of equal pods is which, nobody can say.
-            value["metadata"]["name"] = Value::Null;
+            if let Some(name) = value.pointer_mut("/metadata/name") {
+                *name = Value::Null;
+            }
         }
         all.entry(format!("{kind}/{name}")).or_default().push(value);
     }
@@ -168,7 +170,11 @@ pub fn hashes(objects: &[DynamicObject]) -> Vec<String> {
             continue;
         };
         // Without its ControllerRevision a Deployment comes last.
-        let number = object.data["revision"].as_i64().unwrap_or(i64::MAX);
+        let number = object
+            .data
+            .get("revision")
+            .and_then(Value::as_i64)
+            .unwrap_or(i64::MAX);
         let created = object.metadata.creation_timestamp.as_ref();
         let created = created.map(|t| t.0.to_string()).unwrap_or_default();
         aged.push((number, created, hash.to_owned()));
@@ -246,7 +252,7 @@ pub fn differences(left: &Normal, right: &Normal, mask: &Mask) -> Vec<String> {
     let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
     for key in keys {
         match (left.get(key), right.get(key)) {
-            (Some(left), Some(right)) => compare(key, "", left, right, mask, &mut out),
+            (Some(left), Some(right)) => compare(key, "", (left, right), mask, &mut out),
             (Some(_), None) => out.push(format!("{key}: missing")),
             (None, _) => out.push(format!("{key}: should not be there")),
         }
@@ -255,29 +261,28 @@ pub fn differences(left: &Normal, right: &Normal, mask: &Mask) -> Vec<String> {
     out
 }
 
-fn compare(
-    key: &str,
-    pointer: &str,
-    left: &Value,
-    right: &Value,
-    mask: &Mask,
-    out: &mut Vec<String>,
-) {
-    if left == right || mask.covers(key, pointer) {
+fn compare(key: &str, pointer: &str, sides: (&Value, &Value), mask: &Mask, out: &mut Vec<String>) {
+    if sides.0 == sides.1 || mask.covers(key, pointer) {
         return;
     }
-    match (left, right) {
+    match sides {
         (Value::Object(left), Value::Object(right)) => {
-            let keys: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-            for field in keys {
-                let (left, right) = (left.get(field), right.get(field));
-                let (left, right) = (left.unwrap_or(&Value::Null), right.unwrap_or(&Value::Null));
-                compare(key, &format!("{pointer}/{field}"), left, right, mask, out);
+            let fields: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            for field in fields {
+                let of = |side: &serde_json::Map<String, Value>| side.get(field).cloned();
+                let (left, right) = (of(left).unwrap_or_default(), of(right).unwrap_or_default());
+                compare(
+                    key,
+                    &format!("{pointer}/{field}"),
+                    (&left, &right),
+                    mask,
+                    out,
+                );
             }
         }
         (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
-            for (number, (left, right)) in left.iter().zip(right).enumerate() {
-                compare(key, &format!("{pointer}/{number}"), left, right, mask, out);
+            for (number, sides) in left.iter().zip(right).enumerate() {
+                compare(key, &format!("{pointer}/{number}"), sides, mask, out);
             }
         }
         (left, right) => out.push(format!("{key}:{pointer}: {left} ≠ {right}")),

@@ -166,7 +166,7 @@ fn status(pod: &Pod, behaviour: &Behaviour) -> Option<Value> {
     let scheduled = !matches!(behaviour, Behaviour::Unschedulable(_));
     let ready = *behaviour == Behaviour::Ready;
     let truth = |is: bool| if is { "True" } else { "False" };
-    let mut condition = json!({"type": "PodScheduled", "status": truth(scheduled)});
+    let (mut reason, mut message) = (None, None);
     let mut phase = "Pending";
     let container_state = match behaviour {
         Behaviour::Untouched => return None,
@@ -174,10 +174,9 @@ fn status(pod: &Pod, behaviour: &Behaviour) -> Option<Value> {
             phase = "Running";
             json!({"state": {"running": {"startedAt": now()}}, "restartCount": 0})
         }
-        Behaviour::Unschedulable(message) => {
-            condition["reason"] = json!("Unschedulable");
-            condition["message"] = json!(message);
-            json!(null)
+        Behaviour::Unschedulable(told) => {
+            (reason, message) = (Some("Unschedulable"), Some(told));
+            json!({})
         }
         Behaviour::Waiting { reason, message } => json!({
             "state": {"waiting": {"reason": reason, "message": message}}, "restartCount": 0,
@@ -202,7 +201,9 @@ fn status(pod: &Pod, behaviour: &Behaviour) -> Option<Value> {
             })
         }
     };
-    let mut conditions = vec![condition];
+    let mut conditions = vec![json!({
+        "type": "PodScheduled", "status": truth(scheduled), "reason": reason, "message": message,
+    })];
     if scheduled {
         for (kind, is) in [
             ("Initialized", true),
@@ -220,12 +221,15 @@ fn status(pod: &Pod, behaviour: &Behaviour) -> Option<Value> {
         .iter()
         .filter(|_| scheduled)
         .map(|container| {
-            let mut status = container_state.clone();
-            status["name"] = json!(container.name);
-            status["image"] = json!(container.image);
-            status["imageID"] = json!("");
-            status["ready"] = json!(ready);
-            status["started"] = json!(phase == "Running" && ready);
+            let started = phase == "Running" && ready;
+            let mut status = json!({
+                "name": container.name, "image": container.image, "imageID": "",
+                "ready": ready, "started": started,
+            });
+            let both = (status.as_object_mut(), container_state.as_object());
+            if let (Some(status), Some(state)) = both {
+                status.extend(state.clone());
+            }
             status
         })
         .collect();
@@ -252,5 +256,5 @@ fn status(pod: &Pod, behaviour: &Behaviour) -> Option<Value> {
 
 fn now() -> String {
     let now = aimass_chassis::clock::now();
-    format!("{:.0}", now)
+    format!("{now:.0}")
 }
