@@ -259,7 +259,21 @@ impl Error {
 
 /// The longest prefix of `payload` of at most [`MAX_PAYLOAD`] bytes that ends between two characters.
 pub fn cut(payload: &str) -> &str {
-    let end = payload.floor_char_boundary(MAX_PAYLOAD);
+    cut_at(payload, MAX_PAYLOAD)
+}
+
+/// [`cut`] for texts that repeat two things: half as much of each.
+pub(crate) fn cut_half(payload: &str) -> &str {
+    cut_at(payload, MAX_PAYLOAD / 2)
+}
+
+/// [`cut`] for a method beside a path: the longest registered one, `UPDATEREDIRECTREF`, has 17 letters.
+pub(crate) fn cut_method(method: &str) -> &str {
+    cut_at(method, 20)
+}
+
+fn cut_at(payload: &str, limit: usize) -> &str {
+    let end = payload.floor_char_boundary(limit);
     payload.get(..end).unwrap_or_default()
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, cut};
 use crate::tensor::{DataType, Tensor};
 
 /// One declared dimension.
@@ -174,9 +174,9 @@ fn shape_fits<'a>(
         })
 }
 
-/// `[2,783]`.
+/// `[2,783]`, cut like any payload.
 pub(crate) fn shape_text(shape: &[usize]) -> String {
-    list(shape.iter())
+    cut(&list(shape.iter())).to_owned()
 }
 
 /// `[-1,784]`.

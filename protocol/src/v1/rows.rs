@@ -2,7 +2,7 @@
 //!
 //! Pure. Called by `v1::parse`. All rows of an input have one shape; the tensor has the number of rows in front of it.
 
-use crate::error::{Error, Kind, cut};
+use crate::error::{Error, Kind, cut_half};
 use crate::json::compact::compact;
 use crate::json::read::{Fail, Reader};
 use crate::signature::{Signature, shape_text};
@@ -113,7 +113,7 @@ fn object_row(
             .input(key)
             .and_then(|index| columns.get_mut(index));
         let Some(column) = column else {
-            let text = format!("JSON object: does not have named input: {}", cut(key));
+            let text = format!("JSON object: does not have named input: {}", cut_half(key));
             return Err(in_row(
                 Error::new(Kind::BadRequest, text).into(),
                 count,
@@ -121,7 +121,7 @@ fn object_row(
             ));
         };
         if column.rows > count {
-            let text = format!("JSON object: duplicate key: {}", cut(key));
+            let text = format!("JSON object: duplicate key: {}", cut_half(key));
             return Err(in_row(
                 Error::new(Kind::BadRequest, text).into(),
                 count,
@@ -156,7 +156,7 @@ fn in_row(fail: Fail, count: usize, key: Option<&str>) -> Fail {
     match fail {
         Fail::Meaning(Error { kind, text }) => {
             let key = key
-                .map(|key| format!(" key: {}", cut(key)))
+                .map(|key| format!(" key: {}", cut_half(key)))
                 .unwrap_or_default();
             let text = format!(
                 "Failed to process element: {count}{key} of 'instances' list. Error: INVALID_ARGUMENT: {text}"

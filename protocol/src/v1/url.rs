@@ -3,7 +3,7 @@
 //! Pure. Called by the server before anything else. Source: the two regular expressions of TensorFlow Serving's
 //! `http_rest_api_util.cc`, matched here by hand on the raw path; name and label are percent-decoded once, afterwards.
 
-use crate::error::{Error, Kind, cut};
+use crate::error::{Error, Kind, cut, cut_method};
 
 /// What a request below `/v1` asks for. `HEAD` asks what `GET` asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +46,11 @@ pub fn parse_path(method: &str, raw_path: &str) -> Result<Route, Error> {
         _ => None,
     };
     route.unwrap_or_else(|| {
-        let text = format!("Malformed request: {} {}", cut(method), cut(raw_path));
+        let text = format!(
+            "Malformed request: {} {}",
+            cut_method(method),
+            cut(raw_path)
+        );
         Err(Error::new(Kind::BadRoute, text))
     })
 }
@@ -136,7 +140,7 @@ impl Raw<'_> {
         };
         let model = decode(model, "model name")?;
         let pick = match (self.version, self.label) {
-            (Some(version), _) => Pick::Version(version.parse().map_err(|_| {
+            (Some(version), _) => Pick::Version(version.parse().ok().ok_or_else(|| {
                 let text = format!("Failed to convert version: {} to numeric.", cut(version));
                 Error::new(Kind::BadRoute, text)
             })?),

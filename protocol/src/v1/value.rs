@@ -188,9 +188,8 @@ fn string(reader: &mut Reader<'_>, values: &mut Strings) -> Result<(), Fail> {
                 return Err(Error::new(Kind::BadTensor, text).into());
             };
             let text = "Unable to base64 decode";
-            let decoded = BASE64
-                .decode(encoded)
-                .map_err(|_| Error::new(Kind::BadTensor, text))?;
+            let decoded = BASE64.decode(encoded).ok();
+            let decoded = decoded.ok_or_else(|| Error::new(Kind::BadTensor, text))?;
             values.push(&decoded);
             Ok(())
         }

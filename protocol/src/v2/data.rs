@@ -3,6 +3,7 @@
 //! Pure. Called by `v2::infer`, which puts the input's name in front of the errors.
 
 use crate::error::{Error, Kind};
+use crate::json::number::Number;
 use crate::json::read::{Fail, Reader};
 use crate::signature::shape_text;
 use crate::tensor::{Data, DataType};
@@ -119,12 +120,12 @@ fn element(reader: &mut Reader<'_>, found: &mut Data) -> Result<(), Fail> {
 
 /// A number, or one of the strings that stand for what JSON cannot express.
 #[inline]
-fn float<'a>(reader: &mut Reader<'a>) -> Result<Option<crate::json::number::Number<'a>>, Fail> {
+fn float<'a>(reader: &mut Reader<'a>) -> Result<Option<Number<'a>>, Fail> {
     match reader.peek() {
         Some(b'"') => {
             let mut text = String::new();
             reader.string(|part| text.push_str(part))?;
-            Ok(crate::json::number::Number::not_finite(&text))
+            Ok(Number::not_finite(&text))
         }
         Some(b'[' | b'{' | b't' | b'f' | b'n') => Ok(None),
         _ => Ok(Some(reader.number()?)),

@@ -140,9 +140,15 @@ struct Declared {
     index: usize,
     name: String,
     datatype: DataType,
-    shape: Vec<usize>,
-    elements: usize,
+    shape: Shape,
     content: Content,
+}
+
+struct Shape {
+    dims: Vec<usize>,
+    elements: usize,
+    /// Of all elements, if their size is fixed.
+    bytes: usize,
 }
 
 enum Content {
@@ -201,68 +207,55 @@ impl Inputs<'_> {
         if found.iter().any(|other| other.index == index) {
             return Err(bad_request(format!("Duplicate input \"{}\"", cut(&name))));
         }
-        let parameters = parameters(input_parameters.as_mut())?;
-        let result = self.declared(datatype, spec.datatype, shape, data, &parameters);
-        let (shape, elements, content) = result.map_err(|fail| about_input(&name, fail))?;
+        let size = parameters(input_parameters.as_mut())?.binary_data_size;
+        let content = shape_of(datatype, spec.datatype, shape)
+            .and_then(|shape| self.content(data, size, spec.datatype, shape));
+        let (shape, content) = content.map_err(|fail| about_input(&name, fail))?;
         Ok(Declared {
             index,
             name,
             datatype: spec.datatype,
             shape,
-            elements,
             content,
         })
     }
 
-    fn declared(
+    /// The elements, or how many bytes of the tail they are.
+    fn content(
         &self,
-        mut sent: Reader<'_>,
-        datatype: DataType,
-        shape: Reader<'_>,
         data: Option<Reader<'_>>,
-        parameters: &Parameters,
-    ) -> Result<(Vec<usize>, usize, Content), Fail> {
-        let sent = text(&mut sent, MAX_NAME)?.unwrap_or_default();
-        match DataType::from_oip_name(&sent) {
-            None => return Err(bad_tensor(format!("unknown datatype \"{}\"", cut(&sent)))),
-            Some(sent) if sent != datatype => {
-                let (sent, declared) = (sent.oip_name(), datatype.oip_name());
-                let text = format!("datatype {sent}, but the model declares {declared}");
+        size: Option<usize>,
+        datatype: DataType,
+        shape: Shape,
+    ) -> Result<(Shape, Content), Fail> {
+        let content = match (data, size) {
+            (Some(_), Some(_)) => {
+                let text = "both \"data\" and \"binary_data_size\" are given";
+                return Err(bad_tensor(text.to_owned()));
+            }
+            (None, None) => {
+                let text = "neither \"data\" nor \"binary_data_size\" is given";
+                return Err(bad_tensor(text.to_owned()));
+            }
+            (Some(mut json), None) => {
+                let data = data::data(&mut json, datatype, &shape.dims, shape.elements)?;
+                Content::Json(data)
+            }
+            (None, Some(_)) if self.tail.is_none() => {
+                let text = format!("binary_data_size without {HEADER_LENGTH}");
                 return Err(bad_tensor(text));
             }
-            Some(_) => {}
-        }
-        let shape = dims(shape)?;
-        let too_large = || bad_tensor(format!("shape {} is too large", shape_text(&shape)));
-        let elements = elements(&shape).ok_or_else(too_large)?;
-        let bytes = datatype
-            .size()
-            .unwrap_or(1)
-            .checked_mul(elements)
-            .ok_or_else(too_large)?;
-        match (data, parameters.binary_data_size) {
-            (Some(_), Some(_)) => Err(bad_tensor(
-                "both \"data\" and \"binary_data_size\" are given".to_owned(),
-            )),
-            (None, None) => Err(bad_tensor(
-                "neither \"data\" nor \"binary_data_size\" is given".to_owned(),
-            )),
-            (Some(mut json), None) => {
-                let data = data::data(&mut json, datatype, &shape, elements)?;
-                Ok((shape, elements, Content::Json(data)))
-            }
-            (None, Some(_)) if self.tail.is_none() => Err(bad_tensor(format!(
-                "binary_data_size without {HEADER_LENGTH}"
-            ))),
-            (None, Some(size)) if datatype != DataType::Bytes && size != bytes => {
-                let (shape, datatype) = (shape_text(&shape), datatype.oip_name());
+            (None, Some(size)) if datatype != DataType::Bytes && size != shape.bytes => {
+                let (dims, name) = (shape_text(&shape.dims), datatype.oip_name());
                 let text = format!(
-                    "binary_data_size {size}, but shape {shape} of {datatype} needs {bytes}"
+                    "binary_data_size {size}, but shape {dims} of {name} needs {}",
+                    shape.bytes
                 );
-                Err(bad_tensor(text))
+                return Err(bad_tensor(text));
             }
-            (None, Some(size)) => Ok((shape, elements, Content::Binary(size))),
-        }
+            (None, Some(size)) => Content::Binary(size),
+        };
+        Ok((shape, content))
     }
 
     /// Takes the binary inputs out of the tail and puts all into graph order.
@@ -285,7 +278,6 @@ impl Inputs<'_> {
             name,
             datatype,
             shape,
-            elements,
             content,
         } in found
         {
@@ -294,12 +286,12 @@ impl Inputs<'_> {
                 Content::Binary(size) => {
                     let (bytes, rest) = tail.split_at_checked(size).unwrap_or_default();
                     tail = rest;
-                    binary::decode(bytes, datatype, &shape, elements)
+                    binary::decode(bytes, datatype, &shape.dims, shape.elements)
                         .map_err(|error| about_input(&name, error.into()))?
                 }
             };
             if let Some(slot) = tensors.get_mut(index) {
-                *slot = Tensor::new(shape, data);
+                *slot = Tensor::new(shape.dims, data);
             }
         }
         let named = tensors.into_iter().zip(self.signature.input_names());
@@ -308,6 +300,39 @@ impl Inputs<'_> {
                 tensor.ok_or_else(|| bad_request(format!("Missing input \"{name}\"")))
             })
             .collect()
+    }
+}
+
+/// The shape of an input whose members `datatype` and `shape` are at these cursors, and whose declared type is `declared`.
+fn shape_of(
+    mut datatype: Reader<'_>,
+    declared: DataType,
+    shape: Reader<'_>,
+) -> Result<Shape, Fail> {
+    let sent = text(&mut datatype, MAX_NAME)?.unwrap_or_default();
+    match DataType::from_oip_name(&sent) {
+        None => return Err(bad_tensor(format!("unknown datatype \"{}\"", cut(&sent)))),
+        Some(sent) if sent != declared => {
+            let (sent, declared) = (sent.oip_name(), declared.oip_name());
+            let text = format!("datatype {sent}, but the model declares {declared}");
+            return Err(bad_tensor(text));
+        }
+        Some(_) => {}
+    }
+    let dims = dims(shape)?;
+    // A byte string has a size of its own.
+    let size = declared.size().unwrap_or(1);
+    let counts = elements(&dims).and_then(|count| Some((count, count.checked_mul(size)?)));
+    match counts {
+        Some((elements, bytes)) => Ok(Shape {
+            dims,
+            elements,
+            bytes,
+        }),
+        None => Err(bad_tensor(format!(
+            "shape {} is too large",
+            shape_text(&dims)
+        ))),
     }
 }
 

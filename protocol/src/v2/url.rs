@@ -2,7 +2,7 @@
 //!
 //! Pure. Called by the server before anything else. Names are percent-decoded once.
 
-use crate::error::{Error, Kind, cut};
+use crate::error::{Error, Kind, cut, cut_half, cut_method};
 use crate::v1::percent_decode;
 
 /// What a request below `/v2` asks for. `HEAD` asks what `GET` asks.
@@ -40,14 +40,14 @@ pub fn parse_path(method: &str, raw_path: &str) -> Result<Route, Error> {
     let Some(route) = route(raw_path) else {
         return Err(Error::new(
             Kind::NotFound,
-            format!("Not found: {} {path}", cut(method)),
+            format!("Not found: {} {path}", cut_method(method)),
         ));
     };
     let allowed = route
         .as_ref()
         .map_or_else(|failed| failed.allowed, Route::allowed);
     if !allowed.split(", ").any(|allowed| allowed == method) {
-        let text = format!("Method {} not allowed: {path}", cut(method));
+        let text = format!("Method {} not allowed: {path}", cut_method(method));
         return Err(Error::new(Kind::MethodNotAllowed, text));
     }
     route.map_err(|failed| failed.error)
@@ -146,7 +146,7 @@ fn model_route(
     if version.is_some() {
         return Some(Ok(route(Target { model, version })));
     }
-    let error = unknown_version(cut(&model), cut(text));
+    let error = unknown_version(cut_half(&model), cut_half(text));
     let allowed = route(Target { model, version }).allowed();
     Some(Err(Failed { allowed, error }))
 }

@@ -1,0 +1,9 @@
+//! What goes over the wire, rule by rule: requests in, tensors or the exact error text out, and answers back.
+
+mod conformance;
+mod infer;
+mod infer_errors;
+mod models;
+mod predict;
+mod predict_errors;
+mod predictions;
