@@ -8,12 +8,22 @@
     reason = "a command-line tool speaks to its user there"
 )]
 
+mod chart;
+mod ci;
 mod clock;
 mod cluster;
+mod codegen;
 mod demo;
+mod go;
+mod helm;
+mod http;
 mod image;
+mod kubernetes;
+mod packages;
+mod pki;
 mod places;
 mod step;
+mod test;
 
 use std::process::ExitCode;
 
@@ -33,12 +43,20 @@ struct Cli {
 /// One variant per command, each in the file of its name.
 #[derive(Subcommand)]
 enum Command {
+    /// Lint, render and package the Helm chart
+    Chart(chart::Args),
+    /// Everything that must hold: format, lints, documents, generated files, all lanes of tests
+    Ci(ci::Args),
     /// Start, stop and show the pinned Kubernetes on this machine
     Cluster(cluster::Args),
+    /// Write every generated file, or find the stale ones
+    Codegen(codegen::Args),
     /// The whole thread: a cluster, images, aimass, two models, requests and their answers
     Demo(demo::Args),
     /// Build the container images, without Docker
     Image(image::Args),
+    /// Run one lane of tests, or everything
+    Test(test::Args),
 }
 
 /// Parses the command line, runs the command, prints what failed.
@@ -46,9 +64,13 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { command, places } = Cli::parse();
     let result = match command {
+        Command::Chart(args) => chart::run(&args, &places),
+        Command::Ci(args) => ci::run(&args, &places),
+        Command::Codegen(args) => codegen::run(&args, &places),
         Command::Cluster(args) => cluster::run(&args, &places),
         Command::Demo(args) => demo::run(&args, &places),
         Command::Image(args) => image::run(&args, &places),
+        Command::Test(args) => test::run(&args, &places),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
