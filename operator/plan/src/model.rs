@@ -1,230 +1,51 @@
 //! What is decided for one ModelDeployment: the facts that go in, the plan that comes out.
 //!
-//! Pure. Called by `aimass_operator::model::reconcile` between `observe` and `apply`. Knows nothing
-//! of HTTP, of clients or of who writes the result.
+//! Pure. Called by `aimass_operator::model::reconcile`: [`plan`] between `observe` and `apply`,
+//! [`status`], [`events`] and [`next`] after it. Knows nothing of HTTP, of clients or of who writes
+//! the result.
+//!
+//! In order: [`valid`] refuses what breaks a rule; `source` and `history` say which revision the
+//! spec asks for and which exist; `rollout` gives each a size; `objects` and `prune` turn that into
+//! writes; `drift` finds those that are needed.
 
-use std::collections::BTreeMap;
+mod canonical;
+mod config_map;
+mod controller_revision;
+mod deployment;
+mod disruption_budget;
+mod drift;
+mod events;
+mod facts;
+mod failure;
+mod history;
+mod labels;
+mod names;
+mod next;
+mod objects;
+mod observed;
+mod outlook;
+mod planned;
+mod planner;
+mod pod;
+mod prune;
+mod quantity;
+mod remembered;
+mod revision;
+mod rollout;
+mod service;
+mod source;
+mod status;
+pub mod valid;
 
-use aimass_crds::reason::Reason;
-use jiff::Timestamp;
-use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Serialize;
-
-/// Everything that `observe` saw of one ModelDeployment: facts, no judgement.
-#[derive(Clone, Debug)]
-pub struct Observed {
-    /// When the observation was made: the only time that a plan knows.
-    pub now: Timestamp,
-    /// What the installation says, the same for every object.
-    pub platform: Platform,
-    /// What `spec.model.source` refers to in the namespace.
-    pub reference: Reference,
-    /// The children that the object owns (controller owner reference with its uid), by name.
-    pub children: Children,
-    /// The pods of all revisions, in order of their names.
-    pub pods: Vec<Pod>,
-}
-
-/// What the installation configures, from the operator's flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Platform {
-    /// Image of the model server, with tag or digest. Part of each new revision's hash.
-    pub server_image: String,
-    /// Whether `http://` sources are allowed besides `https://`.
-    pub allow_http: bool,
-    /// Hosts that `fetch` may reach although their addresses are private (`--allow-host`).
-    pub allow_hosts: Vec<String>,
-}
-
-/// What the source of a model refers to, as seen in the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reference {
-    /// The source needs nothing of the cluster (http).
-    NotNeeded,
-    /// A ConfigMap with its files (`data` and `binaryData` joined; at most 1 MiB).
-    ConfigMap(BTreeMap<String, ByteString>),
-    /// A PersistentVolumeClaim that exists.
-    Claim,
-    /// The ConfigMap or claim does not exist.
-    Absent,
-    /// We may not read it: what the API server said.
-    Forbidden(String),
-}
-
-/// The children of one ModelDeployment, as the API server has them, by name.
-#[derive(Clone, Debug, Default)]
-pub struct Children {
-    /// The memory of revisions.
-    pub controller_revisions: BTreeMap<String, ControllerRevision>,
-    /// One per revision.
-    pub deployments: BTreeMap<String, Deployment>,
-    /// One headless per revision, one plain per object.
-    pub services: BTreeMap<String, Service>,
-    /// Copies of the model's files, one per revision; immutable, so that metadata is enough.
-    pub config_maps: BTreeMap<String, ObjectMeta>,
-    /// At most one.
-    pub disruption_budgets: BTreeMap<String, PodDisruptionBudget>,
-}
-
-/// What is known of one pod: a projection, so that whole pods need not stay in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
-    /// `metadata.name`.
-    pub name: String,
-    /// Label `aimass.dev/revision`.
-    pub revision: String,
-    /// `metadata.creationTimestamp`.
-    pub created: Option<Timestamp>,
-    /// `metadata.deletionTimestamp` is set.
-    pub deleting: bool,
-    /// Condition `Ready` is True.
-    pub ready: bool,
-    /// `status.phase`.
-    pub phase: String,
-    /// `status.reason` and `status.message` (Evicted …).
-    pub reason: Option<(String, String)>,
-    /// Condition `PodScheduled` is False: its message.
-    pub unschedulable: Option<String>,
-    /// Its containers, init containers first.
-    pub containers: Vec<Container>,
-    /// Messages of `FailedMount` and `FailedAttachVolume` Events; read only for a pod that has
-    /// waited for its volumes for more than 30 s.
-    pub volume_failures: Vec<String>,
-}
-
-/// What is known of one container of a pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Container {
-    /// `server` or `fetch`.
-    pub name: String,
-    /// The image of the spec.
-    pub image: String,
-    /// How often it was restarted.
-    pub restarts: i32,
-    /// Whether it runs now.
-    pub running: bool,
-    /// `state.waiting`: reason and message.
-    pub waiting: Option<(String, String)>,
-    /// `state.terminated`, else `lastState.terminated`.
-    pub terminated: Option<Terminated>,
-}
-
-/// How a container ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Terminated {
-    /// `OOMKilled`, `Error`, `Completed` …
-    pub reason: String,
-    /// Exit code.
-    pub exit_code: i32,
-    /// The termination message (at most 4 KiB), as the container wrote it.
-    pub message: String,
-}
-
-/// What is to be done: in order, with nothing left to choose.
-#[derive(Clone, Debug, Serialize)]
-pub struct Plan {
-    /// All objects that should exist, in the order in which they are written.
-    pub objects: Vec<Desired>,
-    /// Children that should no longer exist; deleted last, with preconditions.
-    pub prune: Vec<Prune>,
-    /// What `status` must know of the decisions (rollout, revisions, what is waited for).
-    pub outlook: Outlook,
-}
-
-/// One object with how it has to be written.
-#[derive(Clone, Debug, Serialize)]
-pub struct Desired {
-    /// The object, whole, as we want it.
-    pub object: Object,
-    /// What has to be done for it.
-    #[serde(skip)]
-    pub write: Write,
-}
-
-/// A child of any kind.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-pub enum Object {
-    /// `<name>-<revision>`
-    ConfigMap(Box<ConfigMap>),
-    /// `<name>-<revision>`
-    ControllerRevision(Box<ControllerRevision>),
-    /// `<name>-<revision>` (headless), `<name>` (the address)
-    Service(Box<Service>),
-    /// `<name>-<revision>`
-    Deployment(Box<Deployment>),
-    /// `<name>`
-    PodDisruptionBudget(Box<PodDisruptionBudget>),
-}
-
-/// How a desired object gets into the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Write {
-    /// It is there as we want it: no request.
-    Keep,
-    /// It is not among our children: server-side apply that only creates. An object of that name
-    /// that is there all the same is read live; it is a stranger's unless its controller is ours.
-    Create,
-    /// It differs: server-side apply onto exactly this object.
-    Update {
-        /// Of the child that was observed; never another one of the same name.
-        uid: String,
-        /// Set where the write lowers `replicas`: it must be judged on the latest state.
-        resource_version: Option<String>,
-    },
-}
-
-/// A child to be deleted, and exactly which one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Prune {
-    /// Kind: `Deployment`, `Service`, `ConfigMap`, `ControllerRevision`, `PodDisruptionBudget`.
-    pub kind: ChildKind,
-    /// Name.
-    pub name: String,
-    /// Precondition.
-    pub uid: String,
-    /// Precondition.
-    pub resource_version: String,
-}
-
-/// The kinds of children.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[expect(missing_docs, reason = "the names are Kubernetes' own")]
-pub enum ChildKind {
-    ConfigMap,
-    ControllerRevision,
-    Service,
-    Deployment,
-    PodDisruptionBudget,
-}
-
-/// What was decided, for `status`; also what `next` reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Outlook {}
-
-/// What `apply` brought about: the plan's outlook and the children as the API server returned them
-/// (the observed ones where nothing was written, without the pruned).
-#[derive(Clone, Debug)]
-pub struct Applied {
-    /// From the plan.
-    pub outlook: Outlook,
-    /// The state of the children after the writes.
-    pub children: Children,
-    /// From the observation.
-    pub pods: Vec<Pod>,
-}
-
-/// Why a reconcile did not end in `Applied`; a client's error as plain values.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// Nothing but a change of the object, or of a reference, can help: no retry by time.
-    pub terminal: bool,
-    /// Reason of the condition that it concerns.
-    pub reason: Reason,
-    /// What is, then what to do; at most 1 KiB.
-    pub message: String,
-}
+pub use events::{EventKind, EventRecord, events};
+pub use failure::{VOLUME_WAIT, waits_for_volumes};
+pub use next::{Next, next};
+pub use observed::{Children, Container, Observed, Platform, Pod, Reference, Terminated};
+pub use outlook::{
+    Accepted, Decided, Failed, Outlook, PodFailure, Progress, RevisionFailure, RevisionOutlook,
+    RolloutMemory, Scaling,
+};
+pub use planned::{Applied, ChildKind, Desired, Failure, Object, Plan, Prune, Write};
+pub use planner::plan;
+pub use status::{status, undecodable};
+pub use valid::Rejection;

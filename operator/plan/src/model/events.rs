@@ -1,0 +1,139 @@
+//! What is told as Events: the transitions between two statuses.
+//!
+//! Pure. Called by `aimass_operator::model::reconcile` after a changed status was written. An Event
+//! has the reason of its condition. What merely has begun is no Event: the first one of a healthy
+//! object says that it serves.
+
+use std::collections::BTreeSet;
+
+use aimass_crds::ModelDeploymentStatus;
+use aimass_crds::condition::{Condition, ConditionType};
+use aimass_crds::reason::Reason;
+
+use super::failure::bounded;
+
+/// Whether an Event tells something bad.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// It does not.
+    Normal,
+    /// It does.
+    Warning,
+}
+
+/// One Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// The reason, that of a condition where there is one.
+    pub reason: Reason,
+    /// Good or bad.
+    pub kind: EventKind,
+    /// The text, at most 1 KiB.
+    pub note: String,
+}
+
+/// The Events of a change from `before` to `after`; at most one per reason.
+#[must_use]
+pub fn events(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Vec<EventRecord> {
+    let told = [
+        ConditionType::Ready,
+        ConditionType::Accepted,
+        ConditionType::Applied,
+        ConditionType::RolledOut,
+        ConditionType::Scaled,
+    ];
+    let conditions = told.into_iter().filter_map(|of| {
+        let now = of.find(&after.conditions)?;
+        transition(of.find(&before.conditions), now, before)
+    });
+    let further = [revision_created(before, after), scaled(before, after)]
+        .into_iter()
+        .flatten();
+    let mut seen = BTreeSet::new();
+    conditions
+        .chain(further)
+        .filter(|event| seen.insert(event.reason))
+        .collect()
+}
+
+fn transition(
+    before: Option<&Condition>,
+    now: &Condition,
+    status: &ModelDeploymentStatus,
+) -> Option<EventRecord> {
+    let same = before.is_some_and(|old| old.status == now.status && old.reason == now.reason);
+    let reason: Reason = now.reason.parse().ok()?;
+    let recovered = before.is_some_and(|old| old.status != "True") && now.status == "True";
+    let kind = match reason {
+        _ if same => return None,
+        Reason::Serving => EventKind::Normal,
+        // the first revision has nothing that it could replace
+        Reason::Complete if status.stable.is_some() => EventKind::Normal,
+        Reason::Valid | Reason::UpToDate if recovered => EventKind::Normal,
+        Reason::Suspended | Reason::AtZero | Reason::Paused if now.status != "True" => {
+            EventKind::Normal
+        }
+        // on their way, or the shadow of another condition
+        Reason::Complete
+        | Reason::Valid
+        | Reason::UpToDate
+        | Reason::Starting
+        | Reason::Progressing
+        | Reason::FixedReplicas
+        | Reason::NotAccepted
+        | Reason::Suspended
+        | Reason::AtZero
+        | Reason::Paused => return None,
+        // one of several pods starts, or ends, in the course of things
+        Reason::Degraded if before.is_none_or(|old| old.reason != "Serving") => return None,
+        _ => EventKind::Warning,
+    };
+    Some(EventRecord {
+        reason,
+        kind,
+        note: bounded(&now.message),
+    })
+}
+
+fn revision_created(
+    before: &ModelDeploymentStatus,
+    after: &ModelDeploymentStatus,
+) -> Option<EventRecord> {
+    let highest = before
+        .revisions
+        .iter()
+        .map(|revision| revision.number)
+        .max()?;
+    let made = after
+        .revisions
+        .iter()
+        .find(|revision| revision.number > highest)?;
+    Some(EventRecord {
+        reason: Reason::RevisionCreated,
+        kind: EventKind::Normal,
+        note: bounded(&format!(
+            "revision {} (number {}) from {}",
+            made.name, made.number, made.model
+        )),
+    })
+}
+
+fn scaled(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Option<EventRecord> {
+    let desired = |status: &ModelDeploymentStatus| -> Option<i32> {
+        status.ready.as_ref()?.split_once('/')?.1.parse().ok()
+    };
+    let (from, to) = (desired(before)?, desired(after)?);
+    let reason = match to.cmp(&from) {
+        std::cmp::Ordering::Less => Reason::ScaledDown,
+        std::cmp::Ordering::Equal => return None,
+        std::cmp::Ordering::Greater => Reason::ScaledUp,
+    };
+    Some(EventRecord {
+        reason,
+        kind: EventKind::Normal,
+        note: format!("from {from} to {to} replicas"),
+    })
+}
+
+#[cfg(test)]
+mod tests;

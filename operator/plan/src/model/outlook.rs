@@ -1,0 +1,169 @@
+//! What a plan decided beyond objects: all that `status` and `next` need to know of it.
+//!
+//! Pure. Made by [`super::plan`], carried through `apply`, read by [`super::status`] and
+//! [`super::next`]. Everything that depends on time is decided here, so that a status never changes
+//! because a clock moved.
+
+use aimass_crds::model_deployment::{RevisionRef, Role};
+use aimass_crds::reason::Reason;
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// What was decided.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Outlook {
+    /// The object is being deleted: nothing is written, its children go by garbage collection.
+    Deleting,
+    /// The usual case.
+    Serving(Box<Decided>),
+}
+
+/// What was decided for an object that is to serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Decided {
+    /// Whether what the spec refers to is there.
+    pub accepted: Accepted,
+    /// `servedName`, effective.
+    pub served_name: String,
+    /// The number of replicas asked for; 0 while suspended.
+    pub desired: i32,
+    /// Who set that number.
+    pub scaling: Scaling,
+    /// The revision that the spec asks for, if it is known.
+    pub target: Option<RevisionRef>,
+    /// The last one that was rolled out completely, as of now.
+    pub stable: Option<RevisionRef>,
+    /// All revisions that exist or are made by this plan, the newest first; at most 10.
+    pub revisions: Vec<RevisionOutlook>,
+    /// The rollout as it has to be remembered.
+    pub rollout: Option<RolloutMemory>,
+    /// How far it is.
+    pub progress: Progress,
+    /// What keeps pods from getting ready, of the revision that matters most.
+    pub failure: Option<RevisionFailure>,
+    /// When time alone will change something.
+    pub wake_at: Option<Timestamp>,
+}
+
+/// Whether the references of a spec resolve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Accepted {
+    /// They do.
+    Valid,
+    /// Something does not exist.
+    Missing {
+        /// `ConfigMapNotFound`, `ClaimNotFound`.
+        reason: Reason,
+        /// What is missing, then what to do.
+        message: String,
+    },
+    /// We may not look.
+    Forbidden(String),
+}
+
+/// Who sets the number of replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Scaling {
+    /// `spec.replicas`.
+    Fixed,
+    /// Nobody: the default of one.
+    Default,
+    /// `spec.suspend`: none.
+    Suspended,
+}
+
+/// One revision and what is decided for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RevisionOutlook {
+    /// Eight characters.
+    pub name: String,
+    /// Counted up.
+    pub number: i64,
+    /// When it was made; `None`: by this plan.
+    pub created: Option<Timestamp>,
+    /// Where its files come from, for people.
+    pub model: String,
+    /// The digest of its files, where known.
+    pub digest: Option<String>,
+    /// What it is for.
+    pub role: Role,
+    /// How many pods it shall have.
+    pub size: i32,
+    /// What keeps its pods from getting ready.
+    pub failure: Option<PodFailure>,
+}
+
+/// What keeps pods from getting ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PodFailure {
+    /// One of the reasons of pods.
+    pub reason: Reason,
+    /// What is, then what to do; at most 1 KiB.
+    pub message: String,
+    /// The pod it was seen on.
+    pub pod: Option<String>,
+    /// Waiting does not help: a rollout to such a revision has failed.
+    pub decisive: bool,
+}
+
+/// A failure and the revision whose pods have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RevisionFailure {
+    /// Eight characters.
+    pub revision: String,
+    /// What it is.
+    pub failure: PodFailure,
+}
+
+/// A rollout as it is remembered in `status.rollout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RolloutMemory {
+    /// The revision that is rolled out.
+    pub revision: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// The highest number of its pods ready at once so far.
+    pub step: i32,
+    /// Since when; `None`: the clock stands still.
+    pub step_started: Option<Timestamp>,
+    /// Why it failed.
+    pub failure: Option<Failed>,
+}
+
+/// Why a rollout failed, and since when that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// When it was noticed.
+    pub time: Timestamp,
+    /// What failed.
+    pub reason: Reason,
+    /// What is, then what to do.
+    pub message: String,
+    /// The pod it was seen on.
+    pub pod: Option<String>,
+}
+
+/// How far a rollout is: the reason of `RolledOut`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Progress {
+    /// The target serves alone.
+    Complete,
+    /// No pod of the target was ready yet.
+    Starting,
+    /// Pods of the target replace others.
+    Progressing,
+    /// The target's pods find no room.
+    WaitingForCapacity,
+    /// By `rollout.paused`.
+    Paused,
+    /// The stable revision is brought back.
+    RollingBack,
+    /// The stable revision is back.
+    RolledBack,
+    /// The target failed and stays.
+    Failed,
+    /// By `suspend`.
+    Suspended,
+    /// The spec's references do not resolve.
+    NotAccepted,
+}

@@ -1,0 +1,285 @@
+//! `plan`: from a ModelDeployment and what was observed to what is to be done.
+//!
+//! Pure, total, deterministic. Called by `aimass_operator::model::converge` and, offline, by
+//! `render`.
+
+use std::collections::BTreeMap;
+
+use aimass_crds::ModelDeployment;
+use aimass_crds::model_deployment::{RevisionRef, Role};
+use aimass_crds::reason::Reason;
+use jiff::Timestamp;
+
+use super::facts::{self, Pods};
+use super::history::{self, Known};
+use super::objects::{Kept, objects};
+use super::observed::{Observed, Pod};
+use super::outlook::{Accepted, Decided, Outlook, PodFailure, RevisionFailure, RevisionOutlook};
+use super::planned::Plan;
+use super::source::{self, Content, Resolved};
+use super::status::seconds;
+use super::valid::{Rejection, Valid, valid};
+use super::{drift, failure, names, prune, remembered, revision, rollout};
+
+/// Decides everything: which revisions exist, how big each is, what has to be written and deleted.
+///
+/// # Errors
+/// A [`Rejection`] if the spec breaks a rule. Nothing is written then: what serves goes on.
+pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Rejection> {
+    if model.metadata.deletion_timestamp.is_some() {
+        return Ok(Plan {
+            objects: Vec::new(),
+            prune: Vec::new(),
+            outlook: Outlook::Deleting,
+        });
+    }
+    let valid = valid(model, &observed.platform)?;
+    let mut history = history::known(&valid.name, &observed.children);
+    let wanted = wanted(&valid, observed, &history)?;
+    let pods = facts::pods(&valid.name, &history, &observed.children, &observed.pods);
+    let memory = remembered::read(model.status.as_ref(), &history, &pods);
+    let troubles = troubles(&valid, observed, &history);
+
+    let order: Vec<String> = history.iter().map(|known| known.name.clone()).collect();
+    let target = wanted.target.as_ref().map(|target| target.name.as_str());
+    let decision = rollout::next(
+        &rollout::Facts {
+            desired: valid.desired(),
+            suspended: valid.suspended(),
+            rules: &valid.rollout,
+            target,
+            refused: wanted.refused.as_ref(),
+            failing: target.and_then(|target| troubles.failures.get(target)),
+            pods: &pods,
+            order: &order,
+        },
+        &memory,
+        seconds(observed.now),
+    );
+    let target = wanted.target.as_ref().map(reference);
+    if let Some(known) = wanted.target.filter(|_| wanted.refused.is_none()) {
+        history.retain(|other| other.name != known.name);
+        history.insert(0, known);
+        history.sort_by_key(|known| std::cmp::Reverse(known.number));
+    }
+
+    let stable = decision.memory.stable.as_deref();
+    let stable = history
+        .iter()
+        .find(|known| Some(known.name.as_str()) == stable)
+        .map(reference);
+    let roles = Roles {
+        target: target.as_ref(),
+        stable: stable.as_ref(),
+    };
+    let all = history
+        .iter()
+        .map(|known| {
+            let size = decision.sizes.get(&known.name).copied().unwrap_or(0);
+            let pods = pods.get(&known.name).copied().unwrap_or_default();
+            outlook_of(
+                known,
+                (size, roles.of(known, size, pods)),
+                troubles.failures.get(&known.name),
+            )
+        })
+        .collect();
+    let kept = prune::kept(all, valid.rollout.history);
+
+    let budget = valid.desired() >= 2 && !kept.is_empty();
+    let sized: Vec<Kept<'_>> = kept
+        .iter()
+        .filter_map(|revision| {
+            let known = history.iter().find(|known| known.name == revision.name)?;
+            let is_target = target
+                .as_ref()
+                .is_some_and(|target| target.revision == known.name);
+            let files = wanted.content.files.as_ref().filter(|_| is_target);
+            Some(Kept {
+                known,
+                size: revision.size,
+                files,
+            })
+        })
+        .collect();
+    let objects = objects(&valid, &sized, budget, &observed.children)
+        .into_iter()
+        .map(|object| drift::desired(object, &observed.children))
+        .collect();
+    let prune = prune::prune(&valid, &observed.children, &kept, budget);
+
+    let failure = worst(&kept, wanted.refused, target.as_ref());
+    let wake_at = [decision.wake_at, troubles.wake_at]
+        .into_iter()
+        .flatten()
+        .min();
+    let outlook = Outlook::Serving(Box::new(Decided {
+        accepted: wanted.accepted,
+        desired: valid.desired(),
+        scaling: valid.scaling,
+        target,
+        stable,
+        revisions: kept,
+        rollout: decision.memory.rollout,
+        progress: decision.progress,
+        failure,
+        wake_at,
+        served_name: valid.served_name,
+    }));
+    Ok(Plan {
+        objects,
+        prune,
+        outlook,
+    })
+}
+
+/// What the spec asks for, as far as its references tell.
+struct Wanted {
+    accepted: Accepted,
+    target: Option<Known>,
+    content: Content,
+    refused: Option<PodFailure>,
+}
+
+fn wanted(valid: &Valid, observed: &Observed, history: &[Known]) -> Result<Wanted, Rejection> {
+    let target = |content: &Content| revision::target(valid, &observed.platform, content, history);
+    let accepted = Accepted::Valid;
+    Ok(match source::resolve(valid, &observed.reference) {
+        Resolved::Found(content) => Wanted {
+            accepted,
+            target: Some(target(&content)?),
+            content,
+            refused: None,
+        },
+        Resolved::Mismatch(content, message) => {
+            let target = target(&content)?;
+            // an older revision may have a copy of exactly this content: then nothing is amiss
+            let refused = (target.created.is_none()).then_some(PodFailure {
+                reason: Reason::DigestMismatch,
+                message: failure::bounded(&message),
+                pod: None,
+                decisive: true,
+            });
+            Wanted {
+                accepted,
+                target: Some(target),
+                content,
+                refused,
+            }
+        }
+        Resolved::Unresolved(accepted) => Wanted {
+            accepted,
+            target: None,
+            content: Content::default(),
+            refused: None,
+        },
+    })
+}
+
+/// What keeps pods from getting ready, by revision, and when time changes that.
+struct Troubles {
+    failures: BTreeMap<String, PodFailure>,
+    wake_at: Option<Timestamp>,
+}
+
+fn troubles(valid: &Valid, observed: &Observed, history: &[Known]) -> Troubles {
+    let mut troubles = Troubles {
+        failures: BTreeMap::new(),
+        wake_at: None,
+    };
+    for known in history {
+        let mine = |pod: &&Pod| pod.revision == known.name && !pod.deleting && !pod.ready;
+        let pods: Vec<&Pod> = observed.pods.iter().filter(mine).collect();
+        let child = names::of_revision(&valid.name, &known.name);
+        let deployment = observed.children.deployments.get(&child);
+        if deployment.is_none_or(|deployment| facts::of(deployment).size == 0) {
+            continue;
+        }
+        let facts = failure::Facts {
+            deployment,
+            pods: &pods,
+            template: known.template.as_ref(),
+            start_deadline: valid.runtime.start_deadline,
+            now: observed.now,
+        };
+        if let Some(found) = failure::find(&facts) {
+            troubles.failures.insert(known.name.clone(), found);
+        }
+        troubles.wake_at = [troubles.wake_at, failure::wake_at(&facts)]
+            .into_iter()
+            .flatten()
+            .min();
+    }
+    troubles
+}
+
+struct Roles<'a> {
+    target: Option<&'a RevisionRef>,
+    stable: Option<&'a RevisionRef>,
+}
+
+impl Roles<'_> {
+    fn of(&self, known: &Known, size: i32, pods: Pods) -> Role {
+        let is =
+            |other: Option<&RevisionRef>| other.is_some_and(|other| other.revision == known.name);
+        if is(self.stable) {
+            Role::Stable
+        } else if is(self.target) {
+            Role::Target
+        } else if size > 0 || pods.any {
+            Role::Draining
+        } else {
+            Role::Retained
+        }
+    }
+}
+
+fn outlook_of(
+    known: &Known,
+    (size, role): (i32, Role),
+    failure: Option<&PodFailure>,
+) -> RevisionOutlook {
+    RevisionOutlook {
+        name: known.name.clone(),
+        number: known.number,
+        created: known.created,
+        model: known.model.clone(),
+        digest: known.digest.clone(),
+        role,
+        size,
+        failure: failure.cloned(),
+    }
+}
+
+/// The failure that explains most: that of the target, else that of the newest revision with one.
+fn worst(
+    kept: &[RevisionOutlook],
+    refused: Option<PodFailure>,
+    target: Option<&RevisionRef>,
+) -> Option<RevisionFailure> {
+    if let (Some(failure), Some(target)) = (refused, target) {
+        return Some(RevisionFailure {
+            revision: target.revision.clone(),
+            failure,
+        });
+    }
+    let of_target = |revision: &&RevisionOutlook| {
+        target.is_some_and(|target| target.revision == revision.name) && revision.failure.is_some()
+    };
+    let found = kept
+        .iter()
+        .find(of_target)
+        .or_else(|| kept.iter().find(|r| r.failure.is_some()))?;
+    let failure = found.failure.clone()?;
+    Some(RevisionFailure {
+        revision: found.name.clone(),
+        failure,
+    })
+}
+
+fn reference(known: &Known) -> RevisionRef {
+    RevisionRef {
+        revision: known.name.clone(),
+        number: known.number.max(1),
+    }
+}

@@ -1,0 +1,178 @@
+//! What is reported: the whole status, from the object, the outcome and the clock.
+//!
+//! Pure, and a fixed point: applied to its own result it changes nothing, whatever `now` is. The
+//! clock only stamps what is new. Called by `aimass_operator::model::reconcile` after every
+//! attempt, also a failed one.
+
+mod conditions;
+mod failed;
+mod message;
+mod sums;
+
+use aimass_crds::ModelDeployment;
+use aimass_crds::labels;
+use aimass_crds::model_deployment::{
+    FailureStatus, ModelDeploymentStatus, RevisionStatus, RolloutFailure, RolloutStatus,
+};
+use aimass_crds::reason::Reason;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+
+use super::failure::cut;
+use super::names;
+use super::outlook::{Decided, Outlook, RevisionOutlook, RolloutMemory};
+use super::planned::{Applied, Failure};
+use conditions::Conditions;
+use sums::Sums;
+
+/// The status to report. `now` is the wall clock; only whole seconds of it are used.
+#[must_use]
+pub fn status(
+    model: &ModelDeployment,
+    outcome: Result<&Applied, &Failure>,
+    now: Timestamp,
+) -> ModelDeploymentStatus {
+    let previous = model.status.clone().unwrap_or_default();
+    match outcome.map(|applied| (applied, &applied.outlook)) {
+        Ok((_, Outlook::Deleting)) => previous,
+        Ok((applied, Outlook::Serving(decided))) => {
+            serving(&model.metadata, previous, (decided, applied), seconds(now))
+        }
+        Err(failure) => failed::failed(&model.metadata, previous, failure, seconds(now)),
+    }
+}
+
+/// The status of an object that does not parse; `previous` as far as that parses.
+#[must_use]
+pub fn undecodable(
+    metadata: &ObjectMeta,
+    previous: Option<&ModelDeploymentStatus>,
+    message: &str,
+    now: Timestamp,
+) -> ModelDeploymentStatus {
+    let failure = Failure {
+        terminal: true,
+        reason: Reason::Undecodable,
+        message: cut(message, 1024),
+    };
+    failed::failed(
+        metadata,
+        previous.cloned().unwrap_or_default(),
+        &failure,
+        seconds(now),
+    )
+}
+
+/// Kubernetes keeps whole seconds.
+pub(crate) fn seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn serving(
+    metadata: &ObjectMeta,
+    previous: ModelDeploymentStatus,
+    (decided, applied): (&Decided, &Applied),
+    now: Timestamp,
+) -> ModelDeploymentStatus {
+    let name = metadata.name.as_deref().unwrap_or_default();
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let sums = Sums::of(name, decided, applied);
+    let generation = metadata.generation;
+    let conditions = message::all(
+        Conditions::new(&previous.conditions, generation, now),
+        decided,
+        &sums,
+    );
+    ModelDeploymentStatus {
+        observed_generation: generation,
+        url: Some(names::url(name, namespace, &decided.served_name)),
+        served_name: Some(decided.served_name.clone()),
+        replicas: Some(sums.replicas),
+        ready_replicas: Some(sums.ready),
+        ready: Some(format!("{}/{}", sums.ready, decided.desired)),
+        selector: Some(format!("{}={name}", labels::DEPLOYMENT)),
+        stable: decided.stable.clone(),
+        target: decided.target.clone(),
+        revisions: decided
+            .revisions
+            .iter()
+            .take(10)
+            .map(|r| revision(r, &sums))
+            .collect(),
+        rollout: decided
+            .rollout
+            .as_ref()
+            .map(|memory| rollout(memory, &sums)),
+        last_failure: last_failure(decided, previous.last_failure, now),
+        conditions,
+    }
+}
+
+fn revision(outlook: &RevisionOutlook, sums: &Sums) -> RevisionStatus {
+    let pods = sums.of_revision(&outlook.name);
+    let (reason, message) = match &outlook.failure {
+        _ if outlook.size == 0 => (Reason::AtZero, String::new()),
+        _ if pods.ready >= outlook.size => (Reason::Ready, String::new()),
+        Some(failure) => (failure.reason, cut(&failure.message, 256)),
+        None => (Reason::Starting, String::new()),
+    };
+    RevisionStatus {
+        name: outlook.name.clone(),
+        number: outlook.number.max(1),
+        created_at: outlook
+            .created
+            .or_else(|| sums.created(&outlook.name))
+            .map(Time),
+        role: outlook.role,
+        model: outlook.model.clone(),
+        digest: outlook.digest.clone(),
+        replicas: pods.present,
+        ready_replicas: pods.ready,
+        reason: reason.as_str().to_owned(),
+        message,
+    }
+}
+
+fn rollout(memory: &RolloutMemory, sums: &Sums) -> RolloutStatus {
+    let ready = sums.of_revision(&memory.revision).ready;
+    RolloutStatus {
+        revision: memory.revision.clone(),
+        started_at: Time(memory.started),
+        step: memory.step,
+        step_started_at: memory.step_started.map(Time),
+        weight: if sums.ready > 0 {
+            ready.saturating_mul(100) / sums.ready
+        } else {
+            0
+        },
+        failure: memory.failure.as_ref().map(|failure| RolloutFailure {
+            time: Time(failure.time),
+            reason: failure.reason.as_str().to_owned(),
+            message: failure.message.clone(),
+            pod: failure.pod.clone(),
+        }),
+    }
+}
+
+/// The same failure of the same revision keeps its time.
+fn last_failure(
+    decided: &Decided,
+    previous: Option<FailureStatus>,
+    now: Timestamp,
+) -> Option<FailureStatus> {
+    let Some(found) = &decided.failure else {
+        return previous;
+    };
+    let reason = found.failure.reason.as_str();
+    let same = previous.filter(|old| old.revision == found.revision && old.reason == reason);
+    Some(FailureStatus {
+        time: same.map_or(Time(now), |old| old.time),
+        revision: found.revision.clone(),
+        reason: reason.to_owned(),
+        message: found.failure.message.clone(),
+        pod: found.failure.pod.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;
