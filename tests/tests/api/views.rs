@@ -1,12 +1,16 @@
 //! Watches that lag, end, stall, break, skip or go back in time: the same end state.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aimass_tests::cluster::Cluster;
+use aimass_tests::eventually::throughout;
 use aimass_tests::faults::view::{Blow, Flow};
 use aimass_tests::models;
-use aimass_tests::normal::{CHILDREN, Mask, differences};
+use aimass_tests::normal::{CHILDREN, Mask, Normal, differences};
 use aimass_tests::workload::{RECOVERY, Reference, Run, Workload, history, record};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::Api;
 use serde_json::json;
 
 use crate::workloads::{CHANGE, CREATE, SCALE};
@@ -129,69 +133,71 @@ async fn a_broken_line_ends_only_that_watch() {
     after(Blow::Garbage, RECOVERY * 2).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c3_a_view_that_goes_back_in_time_destroys_nothing() {
+/// The children as they were before a change, while the model is seen as it is.
+async fn stale_children(test: &str, restarts: bool) {
     let cluster = Cluster::connect().await;
-    let mut run = Run::start(&cluster, "stale", Default::default()).await;
-    let before = {
-        // The view that it is sent back to: a namespace without any of this.
-        let list = models::api(&run.ns).list(&Default::default()).await;
-        list.expect("models can be listed")
-            .metadata
-            .resource_version
-            .unwrap_or_default()
-    };
+    let mut run = Run::start(&cluster, test, Default::default()).await;
     (CHANGE.before)(&run.ns).await;
-    run.reach(RECOVERY * 4, CHANGE.prepared)
-        .await
-        .expect("it starts without a fault");
+    run.reach(RECOVERY * 4, CHANGE.prepared).await.expect("it starts without a fault");
+    run.silence(RECOVERY).await.expect("it rests without a fault");
+    let deployments: Api<Deployment> = run.ns.api();
+    let list = deployments.list(&Default::default()).await.expect("it can be listed");
+    let before = list.metadata.resource_version.unwrap_or_default();
     (CHANGE.act)(&run.ns).await;
-    run.reach(RECOVERY * 4, CHANGE.done)
-        .await
-        .expect("it changes without a fault");
-    run.silence(RECOVERY)
-        .await
-        .expect("it rests without a fault");
+    run.reach(RECOVERY * 4, CHANGE.done).await.expect("it changes without a fault");
+    run.silence(RECOVERY).await.expect("it rests without a fault");
+    let object = models::api(&run.ns).get("iris").await.expect("the model is there");
+    let serving = format!("iris-{}", models::text(&object, "/status/stable/revision"));
     let hashes = run.faults.hashes();
-    let counts = run.counts(&hashes).await;
-    for kind in ["modeldeployments"].iter().chain(&CHILDREN) {
+    let deleted = |counts: BTreeMap<String, u32>| -> Vec<String> {
+        let deletes = counts.into_iter().filter(|(key, _)| key.starts_with("delete"));
+        deletes.map(|(key, n)| format!("{key} {n}")).collect()
+    };
+    let gone = deleted(run.counts(&hashes).await);
+    for kind in CHILDREN {
         run.faults.stale(kind, &before);
     }
-    // Something that makes it look: with the whole view gone it must not act on what it sees.
-    let spec = json!({"replicas": 3});
-    models::merge(&run.ns, "iris", &spec)
-        .await
-        .expect("the number is valid");
-    tokio::time::sleep(Duration::from_secs(12)).await;
-    let after = run.counts(&hashes).await;
-    let deleted = |counts: &std::collections::BTreeMap<String, u32>| -> Vec<String> {
-        counts
-            .iter()
-            .filter(|(k, _)| k.starts_with("delete"))
-            .map(|(k, n)| format!("{k} {n}"))
-            .collect()
-    };
-    assert_eq!(
-        deleted(&after),
-        deleted(&counts),
-        "deleted on a stale view\n{}",
-        history(&run)
-    );
+    if restarts {
+        run.restart().await;
+    }
+    // Something that makes it look.
+    models::merge(&run.ns, "iris", &json!({"replicas": 3})).await.expect("the number is valid");
+    throughout(Duration::from_secs(12), "what serves is not shrunk", || async {
+        let found = deployments.get(&serving).await.map_err(|e| e.to_string())?;
+        let replicas = found.spec.and_then(|s| s.replicas);
+        let ready = found.status.and_then(|s| s.ready_replicas);
+        if replicas >= Some(2) && ready >= Some(2) {
+            return Ok(());
+        }
+        Err(format!("{replicas:?}, ready {ready:?}\n{}", history(&run)))
+    })
+    .await;
+    let now = deleted(run.counts(&hashes).await);
+    assert_eq!(now, gone, "deleted on a stale view\n{}", history(&run));
     run.faults.fresh();
-    for kind in ["modeldeployments"].iter().chain(&CHILDREN) {
+    for kind in CHILDREN {
         run.faults.blow(kind, Blow::Gone);
     }
-    let served = |state: &aimass_tests::normal::Normal| {
+    let served = |state: &Normal| {
         let model = state.get("ModelDeployment/iris").ok_or("no model")?;
-        let ready = &model["status"]["readyReplicas"];
-        if *ready == json!(3) {
-            Ok(())
-        } else {
-            Err(format!("ready: {ready}"))
-        }
+        let (ready, stable) = (&model["status"]["readyReplicas"], &model["status"]["stable"]);
+        let fine = *ready == json!(3) && stable["number"] == json!(2);
+        if fine { Ok(()) } else { Err(format!("{}", model["status"])) }
     };
-    run.reach(RECOVERY * 3, served)
-        .await
-        .expect("with a fresh view it goes on");
-    assert_eq!(deleted(&run.counts(&hashes).await), deleted(&counts));
+    let outcome = run.reach(RECOVERY * 4, served).await;
+    if let Err(complaint) = outcome {
+        panic!("with a fresh view it goes on: {complaint}\n{}", history(&run));
+    }
+    assert_eq!(deleted(run.counts(&hashes).await), gone);
+    run.no_panic().expect("no panic");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_a_view_that_goes_back_in_time_destroys_nothing() {
+    stale_children("c3", false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c3_a_start_on_an_old_view_destroys_nothing() {
+    stale_children("c3-start", true).await;
 }
