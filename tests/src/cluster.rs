@@ -110,11 +110,26 @@ impl Cluster {
     }
 
     /// A namespace `t-<test>-<seed>-<count>` with Pod Security `restricted`, and in it the
-    /// operator's ServiceAccount with the rules of the chart.
+    /// operator's ServiceAccount with the rules of the chart. No node takes its pods, also where
+    /// the cluster has one: [`crate::pods`] plays them.
     ///
     /// # Panics
     /// If the API server refuses any of it.
     pub async fn namespace(&self, test: &str) -> Namespace {
+        let nowhere = "scheduler.alpha.kubernetes.io/node-selector".to_owned();
+        let annotations = BTreeMap::from([(nowhere, "aimass.test/played=true".to_owned())]);
+        self.namespace_with(test, annotations).await
+    }
+
+    /// The same, for pods that really run.
+    ///
+    /// # Panics
+    /// If the API server refuses any of it.
+    pub async fn namespace_on_node(&self, test: &str) -> Namespace {
+        self.namespace_with(test, BTreeMap::new()).await
+    }
+
+    async fn namespace_with(&self, test: &str, annotations: BTreeMap<String, String>) -> Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let short: String = test.replace('_', "-").chars().take(40).collect();
@@ -132,6 +147,7 @@ impl Cluster {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
                 labels: Some(labels),
+                annotations: Some(annotations),
                 ..ObjectMeta::default()
             },
             ..NamespaceObject::default()

@@ -93,7 +93,7 @@ impl Run {
 
     /// As [`Run::start`], on a cluster with a node of its own: the pods are real.
     pub async fn start_real(cluster: &Cluster, test: &str, settings: Settings) -> Self {
-        let ns = cluster.namespace(test).await;
+        let ns = cluster.namespace_on_node(test).await;
         let faults = Faults::default();
         let operator = Operator::start(&ns, faults.clone(), settings.clone()).await;
         Self {
