@@ -1,0 +1,274 @@
+//! Writes the status of a model, if it changed, and publishes Events about what changed.
+//!
+//! Writes only, and only `/status` and Events. Called by `model::reconcile` at every exit.
+
+use aimass_crds::{ModelDeployment, ModelDeploymentStatus};
+use aimass_plan::model::{EventKind, EventRecord, events, undecodable};
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing::{debug, warn};
+
+use crate::apply::MANAGER;
+use crate::context::{Context, resource_of};
+use crate::error::{Cause, Error, cause, said, shorten};
+
+/// Who publishes, in the words of the Events API.
+const CONTROLLER: &str = "aimass.dev/operator";
+
+/// Writes `status` unless the model has it already.
+pub(crate) async fn report(
+    ctx: &Context,
+    model: &ModelDeployment,
+    status: ModelDeploymentStatus,
+) -> Result<(), Error> {
+    let before = model.status.clone().unwrap_or_default();
+    if before == status {
+        return Ok(());
+    }
+    let patch = patch(&model.metadata, &status);
+    let name = model.name_any();
+    let namespace = model.namespace().unwrap_or_default();
+    let params = PatchParams::apply(MANAGER).force();
+    let api = ctx.api::<ModelDeployment>(&namespace);
+    match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
+        Ok(reported) => ctx.overlay.reported(reported),
+        Err(error) => return tolerate(&name, error),
+    }
+    for event in events(&before, &status) {
+        publish(ctx, model, event).await;
+    }
+    Ok(())
+}
+
+/// The status, for exactly the object that it was computed from: one of the same name that came
+/// after it has another uid and refuses it.
+fn patch(metadata: &ObjectMeta, status: impl Serialize) -> Value {
+    json!({
+        "apiVersion": ModelDeployment::api_version(&()),
+        "kind": ModelDeployment::kind(&()),
+        "metadata": {
+            "name": metadata.name,
+            "namespace": metadata.namespace,
+            "uid": metadata.uid,
+        },
+        "status": status,
+    })
+}
+
+/// An object that is gone, or was replaced by one of the same name, needs no report.
+fn tolerate(name: &str, error: kube::Error) -> Result<(), Error> {
+    match cause(&error) {
+        Cause::NotFound | Cause::Conflict => {
+            debug!(
+                model.name = name,
+                error = said(&error),
+                "gone; nothing is reported"
+            );
+            Ok(())
+        }
+        _ => Err(Error::Call {
+            verb: "patch",
+            resource: format!("{}/status", resource_of::<ModelDeployment>(&())),
+            name: name.to_owned(),
+            source: Box::new(error),
+        }),
+    }
+}
+
+/// Publishes one Event, or logs why not.
+async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
+    let uid = model.uid().unwrap_or_default();
+    let EventRecord { kind, reason, note } = event;
+    if !ctx.published.may(&uid, reason.as_str(), ctx.boottime()) {
+        return;
+    }
+    let kind = match kind {
+        EventKind::Normal => "Normal",
+        EventKind::Warning => "Warning",
+    };
+    let namespace = model.namespace().unwrap_or_default();
+    let event = v1::Event {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}.", model.name_any())),
+            namespace: Some(namespace.clone()),
+            ..ObjectMeta::default()
+        },
+        regarding: Some(ObjectReference {
+            resource_version: None,
+            ..model.object_ref(&())
+        }),
+        event_time: Some(MicroTime(ctx.now())),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(ctx.identity.clone()),
+        action: Some("Reconcile".to_owned()),
+        type_: Some(kind.to_owned()),
+        reason: Some(reason.as_str().to_owned()),
+        note: Some(shorten(&note)),
+        ..v1::Event::default()
+    };
+    let api = ctx.api::<v1::Event>(&namespace);
+    if let Err(error) = api.create(&PostParams::default(), &event).await {
+        warn!(
+            model.name = model.name_any(),
+            model.namespace = namespace,
+            event.reason = reason.as_str(),
+            error = said(&error),
+            "failed to publish an event"
+        );
+    }
+}
+
+/// Says of an object that it does not decode, and where. Whatever else its status says stays.
+pub(crate) async fn report_undecodable(
+    ctx: &Context,
+    invalid: &InvalidObject,
+) -> Result<Action, Error> {
+    let name = invalid.metadata.name.clone().unwrap_or_default();
+    let namespace = invalid.metadata.namespace.clone().unwrap_or_default();
+    let kind = ApiResource::erase::<ModelDeployment>(&());
+    let api = ctx.api_with::<DynamicObject>(&namespace, &kind);
+    let object = match api.get_opt(&name).await {
+        Ok(Some(object)) if object.metadata.deletion_timestamp.is_none() => object,
+        Ok(_) => return Ok(Action::await_change()),
+        Err(error) => {
+            return tolerate(&name, error).map(|()| Action::await_change());
+        }
+    };
+    let message = where_it_fails(&object).unwrap_or_else(|| invalid.error.clone());
+    let message = shorten(&format!(
+        "the stored object does not decode: {message}: correct it"
+    ));
+    // Of a status that does not decode either nothing can be kept.
+    let before = object.data.get("status").cloned();
+    let before = before.and_then(|status| serde_json::from_value(status).ok());
+    let status = undecodable(&object.metadata, before.as_ref(), &message, ctx.now());
+    if before.as_ref() == Some(&status) {
+        return Ok(Action::await_change());
+    }
+    let patch = patch(&object.metadata, status);
+    let params = PatchParams::apply(MANAGER).force();
+    match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
+        Ok(_) => Ok(Action::await_change()),
+        Err(error) => tolerate(&name, error).map(|()| Action::await_change()),
+    }
+}
+
+/// The path at which an object does not decode, and why.
+fn where_it_fails(object: &DynamicObject) -> Option<String> {
+    let object = serde_json::to_value(object).ok()?;
+    let error = serde_path_to_error::deserialize::<_, ModelDeployment>(object).err()?;
+    Some(format!("{}: {}", error.path(), error.inner()))
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
+mod tests {
+    use super::*;
+    use crate::transcript::{context, refused};
+
+    fn object(spec: Value, status: Value) -> DynamicObject {
+        serde_json::from_value(json!({
+            "apiVersion": "aimass.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": "iris", "namespace": "a", "uid": "u", "generation": 3},
+            "spec": spec,
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_path_is_named() {
+        let object = object(
+            json!({"model": {"source": {"configMap": {"name": 7}}}}),
+            json!({}),
+        );
+        let text = where_it_fails(&object).unwrap();
+        assert!(
+            text.starts_with("spec.model.source.configMap.name: invalid type"),
+            "{text}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_undecodable_object_is_marked_once() {
+        let broken = object(json!({"model": 7}), json!({"replicas": 2}));
+        let broken = serde_json::to_value(broken).unwrap();
+        let invalid = InvalidObject {
+            error: "invalid type".to_owned(),
+            metadata: model().metadata,
+        };
+        let (ctx, transcript) = context([(200, broken.clone()), (200, broken.clone())]);
+        report_undecodable(&ctx, &invalid).await.unwrap();
+        let status = transcript.all()[1].body["status"].clone();
+        assert_eq!(status["replicas"], 2, "what was known stays");
+        let text = status["conditions"].to_string();
+        assert!(
+            text.contains("Undecodable") && text.contains("spec.model: invalid type"),
+            "{text}"
+        );
+        let mut marked = broken;
+        marked["status"] = status;
+        let (ctx, transcript) = context([(200, marked)]);
+        report_undecodable(&ctx, &invalid).await.unwrap();
+        assert_eq!(transcript.lines().len(), 1, "nothing is left to say");
+    }
+
+    fn model() -> ModelDeployment {
+        serde_json::from_value(json!({
+            "apiVersion": "aimass.dev/v1alpha1", "kind": "ModelDeployment",
+            "metadata": {"name": "iris", "namespace": "a", "uid": "u", "resourceVersion": "7"},
+            "spec": {"model": {"source": {"configMap": {"name": "files"}}}},
+            "status": {"replicas": 2},
+        }))
+        .unwrap()
+    }
+
+    fn status(replicas: i32) -> ModelDeploymentStatus {
+        let replicas = Some(replicas);
+        ModelDeploymentStatus {
+            replicas,
+            ..ModelDeploymentStatus::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_that_is_there_already_is_not_written() {
+        let (ctx, transcript) = context([]);
+        report(&ctx, &model(), status(2)).await.unwrap();
+        assert_eq!(transcript.lines(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_status_is_applied_for_exactly_this_object_and_remembered() {
+        let mut answer = serde_json::to_value(model()).unwrap();
+        answer["metadata"]["resourceVersion"] = json!("9");
+        let (ctx, transcript) = context([(200, answer)]);
+        report(&ctx, &model(), status(3)).await.unwrap();
+        let asked = transcript.all().remove(0);
+        let path = "/apis/aimass.dev/v1alpha1/namespaces/a/modeldeployments/iris/status";
+        assert_eq!(asked.line, format!("PATCH {path}"));
+        assert_eq!(asked.body["metadata"]["uid"], "u");
+        assert_eq!(asked.body["status"], json!({"replicas": 3}));
+        assert_eq!(asked.body.get("spec"), None);
+        let newest = ctx.overlay.newest(&model());
+        assert_eq!(newest.metadata.resource_version.as_deref(), Some("9"));
+    }
+
+    #[tokio::test]
+    async fn a_model_that_is_gone_or_replaced_needs_no_report() {
+        for code in [404, 409] {
+            let (ctx, _) = context([refused(code, "no")]);
+            report(&ctx, &model(), status(3)).await.unwrap();
+        }
+        let (ctx, _) = context([refused(500, "no")]);
+        assert!(report(&ctx, &model(), status(3)).await.is_err());
+    }
+}
