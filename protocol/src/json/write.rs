@@ -82,10 +82,26 @@ fn not_finite(out: &mut Vec<u8>, value: f64, nonfinite: Nonfinite) {
     }
 }
 
+/// Whether digits with a point and without an exponent are what [`finite`] would make of them: at most six digits in front
+/// of the point, at most three zeros behind a zero.
+fn has_layout(shortest: &str) -> bool {
+    let Some((whole, fraction)) = shortest
+        .strip_prefix('-')
+        .unwrap_or(shortest)
+        .split_once('.')
+    else {
+        return false;
+    };
+    whole.len() <= 6 && !(whole == "0" && fraction.starts_with("0000")) && !fraction.contains('e')
+}
+
 /// Lays `shortest` (decimal digits, perhaps a point and an exponent) out like C's `%g`: with n digits and decimal exponent
 /// e, scientific iff e < −4, or e ≥ 6 if n ≤ 6, or e ≥ `widest` if n > 6. `.0` marks what else would look like an integer.
 /// So up to six digits are byte-equal to TensorFlow Serving's answer, which tries six digits first.
 fn finite(out: &mut Vec<u8>, shortest: &str, widest: i32) {
+    if has_layout(shortest) {
+        return out.extend_from_slice(shortest.as_bytes());
+    }
     let (mantissa, exponent) = match shortest.split_once('e') {
         Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
         None => (shortest, 0),

@@ -7,7 +7,7 @@ use crate::json::Checks;
 use crate::json::read::{Fail, Reader};
 use crate::signature::Signature;
 use crate::tensor::{Data, DataType, Tensor};
-use crate::v1::value::{MAX_RANK, base64_object, value};
+use crate::v1::value::{MAX_RANK, Shape, base64_object, value};
 
 /// The tensors, in graph order. The cursor is at the value of `inputs`.
 pub(super) fn columns(reader: &mut Reader<'_>, signature: &Signature) -> Result<Vec<Tensor>, Fail> {
@@ -59,6 +59,7 @@ fn named(reader: &mut Reader<'_>, signature: &Signature) -> Result<Vec<Tensor>, 
 
 fn column(reader: &mut Reader<'_>, datatype: DataType) -> Result<Tensor, Fail> {
     let mut data = Data::empty(datatype);
-    let shape = value(reader, &mut data, MAX_RANK)?;
+    let mut shape = Shape::default();
+    value(reader, &mut data, MAX_RANK, &mut shape)?;
     Ok(Tensor::new(shape.dims().to_vec(), data).expect("all lists of one level have one size"))
 }

@@ -13,9 +13,16 @@ use crate::v1::value::{MAX_RANK, Shape, base64_object, value};
 struct Column {
     data: Data,
     /// The shape of the first row; all others must have it.
-    shape: Option<Shape>,
+    shape: Option<Vec<usize>>,
     /// How many rows have had this input: in the current one if this is its number plus one.
     rows: usize,
+}
+
+/// What every row needs anew, allocated once.
+#[derive(Default)]
+struct Scratch {
+    key: String,
+    shape: Shape,
 }
 
 /// The tensors, in graph order; `None` if there are no rows. The cursor is at the list.
@@ -41,13 +48,13 @@ pub(super) fn rows(
         let text = "instances is a plain list, but expecting list of objects as multiple input tensors required as per tensorinfo_map";
         return Err(Error::new(Kind::BadRequest, text).into());
     }
-    let mut key = String::new();
+    let mut scratch = Scratch::default();
     let mut count = 0;
     loop {
         let start = reader.position;
         let object = is_object(reader)?;
         match (objects, object) {
-            (true, true) => object_row(reader, signature, &mut columns, count, &mut key)?,
+            (true, true) => object_row(reader, signature, &mut columns, count, &mut scratch)?,
             (true, false) => {
                 let text = format!("Expecting object but got list at item {count} of input list");
                 return Err(Error::new(Kind::BadTensor, text).into());
@@ -60,7 +67,7 @@ pub(super) fn rows(
             (false, false) => {
                 for column in &mut columns {
                     let differs = column
-                        .row(reader)
+                        .row(reader, &mut scratch.shape)
                         .map_err(|fail| in_row(fail, count, None))?;
                     if let Some(error) = differs {
                         return Err(in_row(error.into(), count, None));
@@ -101,17 +108,22 @@ fn object_row(
     signature: &Signature,
     columns: &mut [Column],
     count: usize,
-    key: &mut String,
+    scratch: &mut Scratch,
 ) -> Result<(), Fail> {
+    let Scratch { key, shape } = scratch;
     let start = reader.position;
     let mut found = 0;
     let mut differs = None;
     let mut more = reader.open(b'}');
     while more {
         reader.name(key)?;
-        let column = signature
-            .input(key)
-            .and_then(|index| columns.get_mut(index));
+        // Most rows have their keys in graph order.
+        let expected = signature.input_names().get(found);
+        let index = match expected {
+            Some(name) if name == key => Some(found),
+            _ => signature.input(key),
+        };
+        let column = index.and_then(|index| columns.get_mut(index));
         let Some(column) = column else {
             let text = format!("JSON object: does not have named input: {}", cut_half(key));
             return Err(in_row(
@@ -129,7 +141,7 @@ fn object_row(
             ));
         }
         let different = column
-            .row(reader)
+            .row(reader, shape)
             .map_err(|fail| in_row(fail, count, Some(key)))?;
         // What is wrong inside a row comes before what is wrong between rows.
         if let Some(error) = different {
@@ -181,21 +193,21 @@ fn reserve(reader: &Reader<'_>, columns: &mut [Column], start: usize) {
 
 impl Column {
     /// Takes one more row. `Ok(Some)`: the row is well formed, but not like the first.
-    fn row(&mut self, reader: &mut Reader<'_>) -> Result<Option<Error>, Fail> {
+    fn row(&mut self, reader: &mut Reader<'_>, shape: &mut Shape) -> Result<Option<Error>, Fail> {
         let before = self.data.len();
-        reader.next_token();
         // One dimension is that of the rows.
-        let shape = value(reader, &mut self.data, MAX_RANK - 1)?;
+        value(reader, &mut self.data, MAX_RANK - 1, shape)?;
         let size = self.data.len() - before;
         self.rows += 1;
-        let first = *self.shape.get_or_insert(shape);
-        if first == shape {
+        let first = self.shape.get_or_insert_with(|| shape.dims().to_vec());
+        // One by one: comparing no bytes at all, as for scalars, is what `memcmp` is slow at.
+        if first.iter().eq(shape.dims()) {
             return Ok(None);
         }
         // The first row had that many elements: `before` counts rows of equal size.
         let expected = before.checked_div(self.rows - 1).unwrap_or(0);
         let text = if expected == size {
-            let (first, shape) = (shape_text(first.dims()), shape_text(shape.dims()));
+            let (first, shape) = (shape_text(first), shape_text(shape.dims()));
             format!("Expecting shape {first} but got: {shape}")
         } else {
             format!("Expecting tensor size: {expected} but got: {size}")
@@ -204,8 +216,8 @@ impl Column {
     }
 
     fn tensor(self, count: usize) -> Tensor {
-        let dims = self.shape.as_ref().map(Shape::dims).unwrap_or_default();
-        let shape = std::iter::once(count).chain(dims.iter().copied()).collect();
+        let dims = self.shape.into_iter().flatten();
+        let shape = std::iter::once(count).chain(dims).collect();
         Tensor::new(shape, self.data).expect("every row was compared with the first")
     }
 }

@@ -23,32 +23,35 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The dimensions of one value, outermost first. Lives on the stack.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The dimensions of the last value, and what is needed to find them. Made once, used for every row.
+#[derive(Default)]
 pub(super) struct Shape {
     dims: [usize; MAX_RANK],
     rank: usize,
+    /// How many items each of the lists that are open has so far.
+    counts: [usize; MAX_RANK],
 }
 
 impl Shape {
+    /// Outermost first.
     pub(super) fn dims(&self) -> &[usize] {
         self.dims.get(..self.rank).unwrap_or_default()
     }
 }
 
-/// Appends the next value to `data` and tells its shape, which has at most `max_rank` dimensions.
+/// Appends the next value to `data` and leaves its dimensions, at most `max_rank`, in `shape`.
 ///
-/// The shape is read along the first item at each depth; all others must agree. The cursor must be at the value.
+/// They are read along the first item at each depth; all others must agree.
 pub(super) fn value(
     reader: &mut Reader<'_>,
     data: &mut Data,
     max_rank: usize,
-) -> Result<Shape, Fail> {
+    shape: &mut Shape,
+) -> Result<(), Fail> {
     let mut rank = None;
-    let mut dims: [Option<usize>; MAX_RANK] = [None; MAX_RANK];
-    // The lists that are open, and how many items each has so far.
-    let mut counts = [0_usize; MAX_RANK];
     let mut level = 0;
+    // The levels below this one have been left at least once: their dimension is known.
+    let mut closed = usize::MAX;
     loop {
         if reader.next_token() == Some(b'[') {
             match rank {
@@ -64,14 +67,14 @@ pub(super) fn value(
                 _ => {}
             }
             if reader.open(b']') {
-                if let Some(count) = counts.get_mut(level) {
+                if let Some(count) = shape.counts.get_mut(level) {
                     *count = 0;
                 }
                 level += 1;
                 continue;
             }
             rank.get_or_insert(level + 1);
-            close(&mut dims, level, 0)?;
+            shape.close(level, 0, &mut closed)?;
         } else {
             let rank = *rank.get_or_insert(level);
             if rank != level {
@@ -86,12 +89,10 @@ pub(super) fn value(
         }
         // Up, past every list that ends here.
         loop {
-            let Some(count) = level.checked_sub(1).and_then(|outer| counts.get_mut(outer)) else {
-                let dims = dims.map(Option::unwrap_or_default);
-                return Ok(Shape {
-                    dims,
-                    rank: rank.unwrap_or(0),
-                });
+            let outer = level.checked_sub(1);
+            let Some(count) = outer.and_then(|outer| shape.counts.get_mut(outer)) else {
+                shape.rank = rank.unwrap_or(0);
+                return Ok(());
             };
             *count += 1;
             let size = *count;
@@ -99,24 +100,30 @@ pub(super) fn value(
                 break;
             }
             level -= 1;
-            close(&mut dims, level, size)?;
+            shape.close(level, size, &mut closed)?;
         }
     }
 }
 
-/// A list of `size` items has ended at `level`: the first one there decides for all.
-fn close(dims: &mut [Option<usize>], level: usize, size: usize) -> Result<(), Error> {
-    let Some(dim) = dims.get_mut(level) else {
-        return Ok(());
-    };
-    let expected = *dim.get_or_insert(size);
-    if size == expected {
-        return Ok(());
+impl Shape {
+    /// A list of `size` items has ended at `level`: the first one there decides for all. Levels are first left from the
+    /// innermost to the outermost, so one number, `closed`, tells which have been.
+    fn close(&mut self, level: usize, size: usize, closed: &mut usize) -> Result<(), Error> {
+        let Some(dim) = self.dims.get_mut(level) else {
+            return Ok(());
+        };
+        if level < *closed {
+            *closed = level;
+            *dim = size;
+        }
+        if *dim == size {
+            return Ok(());
+        }
+        let text = format!(
+            "Encountered list at unexpected size: {size} at level: {level} expected size: {dim}"
+        );
+        Err(Error::new(Kind::BadTensor, text))
     }
-    let text = format!(
-        "Encountered list at unexpected size: {size} at level: {level} expected size: {expected}"
-    );
-    Err(Error::new(Kind::BadTensor, text))
 }
 
 /// Appends one element.
@@ -201,6 +208,13 @@ fn string(reader: &mut Reader<'_>, values: &mut Strings) -> Result<(), Fail> {
 /// If not, the cursor stays.
 pub(super) fn base64_object(reader: &mut Reader<'_>) -> Result<Option<String>, Syntax> {
     let start = reader.position;
+    // Most objects are rows, and most names begin with another letter (or an escaped one).
+    let named = reader.open(b'}') && reader.take(b'"');
+    let possible = named && matches!(reader.peek(), Some(b'b' | b'\\'));
+    reader.position = start;
+    if !possible {
+        return Ok(None);
+    }
     let found = try_base64_object(reader)?;
     if found.is_none() {
         reader.position = start;

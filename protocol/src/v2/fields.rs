@@ -4,7 +4,7 @@
 //! then the members are read in the order of the checks.
 
 use crate::error::{Error, Kind, cut};
-use crate::json::read::{Fail, Reader};
+use crate::json::read::{Fail, Reader, Syntax};
 
 /// The longest name or string parameter, in bytes.
 pub(super) const MAX_NAME: usize = 1024;
@@ -15,6 +15,14 @@ pub(super) fn fields<'a, const N: usize>(
     reader: &mut Reader<'a>,
     known: [&str; N],
 ) -> Result<[Option<Reader<'a>>; N], Fail> {
+    Ok(unjudged(reader, known)??)
+}
+
+/// [`fields`], with what is wrong with the members apart from their syntax: the root's syntax error may still come behind.
+pub(super) fn unjudged<'a, const N: usize>(
+    reader: &mut Reader<'a>,
+    known: [&str; N],
+) -> Result<Result<[Option<Reader<'a>>; N], Error>, Syntax> {
     let mut found = [const { None }; N];
     let mut seen = [false; N];
     let mut duplicate = None;
@@ -36,10 +44,10 @@ pub(super) fn fields<'a, const N: usize>(
         reader.skip()?;
         more = reader.next_member()?;
     }
-    match duplicate {
+    Ok(match duplicate {
         None => Ok(found),
-        Some(error) => Err(error.into()),
-    }
+        Some(error) => Err(error),
+    })
 }
 
 /// The string at the cursor; `None` if there is something else or it has more than `limit` bytes.

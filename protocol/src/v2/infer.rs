@@ -9,7 +9,7 @@ use crate::json::compact::compact;
 use crate::json::read::{Fail, Reader};
 use crate::signature::{Signature, shape_text};
 use crate::tensor::{DataType, Tensor, elements};
-use crate::v2::fields::{MAX_NAME, count, fields, text};
+use crate::v2::fields::{MAX_NAME, count, fields, text, unjudged};
 use crate::v2::parameters::{Parameters, parameters};
 use crate::v2::{HEADER_LENGTH, binary, data, outputs};
 
@@ -94,15 +94,17 @@ fn split<'a>(
 
 fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Result<Infer, Fail> {
     let first = json.root()?;
-    let mut members = json.clone();
-    json.skip()?;
-    json.end()?;
+    let root = json.position;
     if first != b'{' {
-        let shown = compact(members.bytes, members.position);
+        json.skip()?;
+        json.end()?;
+        let shown = compact(json.bytes, root);
         return Err(bad_request(format!("JSON Value: {shown} Is not object")));
     }
     let known = ["id", "parameters", "inputs", "outputs"];
-    let [id, mut request_parameters, inputs, requested] = fields(&mut members, known)?;
+    let members = unjudged(&mut json, known)?;
+    json.end()?;
+    let [id, mut request_parameters, inputs, requested] = members?;
     let id = match id {
         None => None,
         Some(mut id) => Some(text(&mut id, MAX_ID)?.ok_or_else(|| {
