@@ -1,6 +1,6 @@
 //! Open Inference Protocol over REST, `/v2`: URLs, infer requests and answers, metadata, health.
 //!
-//! Pure. Called by the server's routes, in this order: [`parse_path`], [`parse`], (the engine), [`write`].
+//! Pure. Called by the server's routes, in this order: [`parse_path`], [`parse`], (the engine), [`write()`].
 
 mod binary;
 mod data;
