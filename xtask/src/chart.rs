@@ -1,0 +1,139 @@
+//! `cargo xtask chart`: lints, renders and packages the Helm chart with real helm.
+//!
+//! Touches the cache (helm) and, for `package`, the folder that it is told.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::places::Places;
+use crate::{helm, step};
+
+/// Options of `cargo xtask chart`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+/// What to do with the chart.
+#[derive(clap::Subcommand)]
+enum Action {
+    /// Lint it with several sets of values, and see that wrong values are refused
+    Lint,
+    /// Print what it renders to
+    Template {
+        /// Further arguments of `helm template`, such as --set replicas=1
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Write the archive that `helm install` takes
+    Package {
+        /// The folder to write it to
+        #[arg(long, default_value = "target/chart")]
+        out: PathBuf,
+    },
+}
+
+/// Sets of values that must render.
+const GOOD: [&[&str]; 4] = [
+    &[],
+    &[
+        "watchNamespace=team-a",
+        "leaseNamespace=team-a",
+        "serverImage=r.example/s:1",
+    ],
+    &["replicas=1", "leaderElect=false", "userRoles=false"],
+    &[
+        "allowHttp=true",
+        "allowHost={a.example,b.example}",
+        "logFormat=text",
+        "imagePullSecrets={pull}",
+    ],
+];
+
+/// Sets of values that must be refused, each with what the refusal names.
+const BAD: [(&str, &str); 4] = [
+    ("replica=1", "replica"),
+    ("adminPort=80", "adminPort"),
+    ("logLevel=loud", "logLevel"),
+    ("watchNamespace=Team_A", "watchNamespace"),
+];
+
+/// Runs the command.
+pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
+    match &args.action {
+        Action::Lint => lint(places),
+        Action::Template { arguments } => {
+            let mut helm = helm(places)?;
+            helm.args([
+                "template",
+                "aimass",
+                "charts/aimass",
+                "--namespace=aimass-system",
+            ]);
+            step::say(step::output(helm.args(arguments))?.trim_end());
+            Ok(())
+        }
+        Action::Package { out } => package(places, out),
+    }
+}
+
+/// Lints with each set of values; called by `cargo xtask ci` too.
+pub(crate) fn lint(places: &Places) -> Result<()> {
+    for values in GOOD {
+        step::output(
+            helm_with(places, &["lint", "charts/aimass", "--strict"], values)?.arg("--quiet"),
+        )?;
+        step::output(&mut helm_with(
+            places,
+            &["template", "aimass", "charts/aimass"],
+            values,
+        )?)?;
+    }
+    for (value, named) in BAD {
+        let refused = step::output(&mut helm_with(
+            places,
+            &["template", "aimass", "charts/aimass"],
+            &[value],
+        )?);
+        let message = refused
+            .err()
+            .map(|error| format!("{error:#}"))
+            .unwrap_or_default();
+        ensure!(
+            message.contains(named),
+            "the chart takes {value}: bound it in charts/aimass/values.schema.json"
+        );
+    }
+    step::say(&format!(
+        "chart: {} sets of values render, {} are refused",
+        GOOD.len(),
+        BAD.len()
+    ));
+    Ok(())
+}
+
+fn package(places: &Places, out: &Path) -> Result<()> {
+    let out = places.repository().join(out);
+    std::fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
+    let mut helm = helm(places)?;
+    helm.args(["package", "charts/aimass", "--destination"])
+        .arg(&out);
+    step::say(step::output(&mut helm)?.trim());
+    Ok(())
+}
+
+fn helm(places: &Places) -> Result<Command> {
+    let mut helm = Command::new(helm::binary(places)?);
+    helm.current_dir(places.repository());
+    Ok(helm)
+}
+
+fn helm_with(places: &Places, arguments: &[&str], values: &[&str]) -> Result<Command> {
+    let mut helm = helm(places)?;
+    helm.args(arguments)
+        .args(values.iter().map(|value| format!("--set={value}")));
+    Ok(helm)
+}

@@ -1,0 +1,81 @@
+//! `docs/reference/flags.md`: what each binary says of its flags.
+//!
+//! Builds the binaries and runs them with `--help`; called by [`super::run`]. The tool does not
+//! depend on them, so that its other commands start without them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::{Generated, markdown_header};
+use crate::places::Places;
+use crate::step;
+
+/// What is asked for help, in the order of the page.
+const COMMANDS: [(&str, &[&str]); 4] = [
+    ("aimass-operator", &[]),
+    ("aimass-operator", &["render"]),
+    ("aimass-server", &[]),
+    ("aimass-server", &["fetch"]),
+];
+
+/// The page.
+pub(super) fn files(places: &Places) -> Result<Vec<Generated>> {
+    let binaries = build(places)?;
+    let mut text = markdown_header("the binaries' --help") + INTRODUCTION;
+    for (binary, subcommand) in COMMANDS {
+        let path = binaries
+            .get(binary)
+            .with_context(|| format!("cargo built no {binary}"))?;
+        let mut command = Command::new(path);
+        command.args(subcommand).arg("--help").env_clear();
+        // Without a terminal clap wraps at this width; an empty environment shows in no default.
+        let help = step::output(command.env("COLUMNS", "100"))?;
+        let title = [&[binary], subcommand].concat().join(" ");
+        let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
+        text += &format!(
+            "\n## {title}\n\n```text\n{}\n```\n",
+            lines.join("\n").trim_end()
+        );
+    }
+    Ok(vec![Generated {
+        path: "docs/reference/flags.md".to_owned(),
+        text,
+    }])
+}
+
+const INTRODUCTION: &str = "\
+# Flags
+
+What each binary says of itself with `--help`. Every flag has an environment variable; the flag wins. The chart's values of the same
+names set the operator's flags, and the operator sets the server's: nobody else needs to.
+";
+
+/// The binaries of the workspace by name, built as the tests of all members build them: with the
+/// same features, so that nothing is compiled twice.
+fn build(places: &Places) -> Result<BTreeMap<String, PathBuf>> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(places.repository());
+    cargo.args([
+        "build",
+        "--workspace",
+        "--exclude=aimass-tests",
+        "--all-targets",
+        "--locked",
+    ]);
+    let messages = step::output(cargo.args(["--quiet", "--message-format=json"]))?;
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let binary = |message: Value| {
+        let name = message.pointer("/target/name")?.as_str()?.to_owned();
+        let is_binary = message.pointer("/target/kind/0")? == "bin";
+        let is_test = message.pointer("/profile/test")? == true;
+        let path = PathBuf::from(message.get("executable")?.as_str()?);
+        (is_binary && !is_test).then_some((name, path))
+    };
+    Ok(messages.filter_map(binary).collect())
+}
