@@ -2,138 +2,13 @@
 //!
 //! Pure. The codecs of both protocols produce and consume these; the server's batcher and engines take them apart.
 
+mod datatype;
+mod strings;
+
+pub use datatype::DataType;
+pub use strings::Strings;
+
 use crate::error::{Error, Kind};
-
-/// The element type of a tensor: the intersection of what ONNX, TensorFlow Serving and the Open Inference Protocol name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DataType {
-    /// `true` or `false`.
-    Bool,
-    /// Signed, 8 bits.
-    Int8,
-    /// Signed, 16 bits.
-    Int16,
-    /// Signed, 32 bits.
-    Int32,
-    /// Signed, 64 bits.
-    Int64,
-    /// Unsigned, 8 bits.
-    Uint8,
-    /// Unsigned, 16 bits.
-    Uint16,
-    /// Unsigned, 32 bits.
-    Uint32,
-    /// Unsigned, 64 bits.
-    Uint64,
-    /// IEEE 754 binary16.
-    Fp16,
-    /// The upper half of an IEEE 754 binary32.
-    Bf16,
-    /// IEEE 754 binary32.
-    Fp32,
-    /// IEEE 754 binary64.
-    Fp64,
-    /// Byte strings of any length; text is UTF-8.
-    Bytes,
-}
-
-impl DataType {
-    /// Every type, in the order of the table in the documentation.
-    pub const ALL: [Self; 14] = [
-        Self::Bool,
-        Self::Int8,
-        Self::Int16,
-        Self::Int32,
-        Self::Int64,
-        Self::Uint8,
-        Self::Uint16,
-        Self::Uint32,
-        Self::Uint64,
-        Self::Fp16,
-        Self::Bf16,
-        Self::Fp32,
-        Self::Fp64,
-        Self::Bytes,
-    ];
-
-    /// The name in the Open Inference Protocol: `FP32`.
-    pub const fn oip_name(self) -> &'static str {
-        match self {
-            Self::Bool => "BOOL",
-            Self::Int8 => "INT8",
-            Self::Int16 => "INT16",
-            Self::Int32 => "INT32",
-            Self::Int64 => "INT64",
-            Self::Uint8 => "UINT8",
-            Self::Uint16 => "UINT16",
-            Self::Uint32 => "UINT32",
-            Self::Uint64 => "UINT64",
-            Self::Fp16 => "FP16",
-            Self::Bf16 => "BF16",
-            Self::Fp32 => "FP32",
-            Self::Fp64 => "FP64",
-            Self::Bytes => "BYTES",
-        }
-    }
-
-    /// The type with that [`DataType::oip_name`].
-    pub fn from_oip_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|datatype| datatype.oip_name() == name)
-    }
-
-    /// The name in TensorFlow's error texts: `float`.
-    pub const fn tfs_name(self) -> &'static str {
-        match self {
-            Self::Bool => "bool",
-            Self::Int8 => "int8",
-            Self::Int16 => "int16",
-            Self::Int32 => "int32",
-            Self::Int64 => "int64",
-            Self::Uint8 => "uint8",
-            Self::Uint16 => "uint16",
-            Self::Uint32 => "uint32",
-            Self::Uint64 => "uint64",
-            Self::Fp16 => "half",
-            Self::Bf16 => "bfloat16",
-            Self::Fp32 => "float",
-            Self::Fp64 => "double",
-            Self::Bytes => "string",
-        }
-    }
-
-    /// The name in TensorFlow Serving's metadata: `DT_FLOAT`.
-    pub const fn tfs_constant(self) -> &'static str {
-        match self {
-            Self::Bool => "DT_BOOL",
-            Self::Int8 => "DT_INT8",
-            Self::Int16 => "DT_INT16",
-            Self::Int32 => "DT_INT32",
-            Self::Int64 => "DT_INT64",
-            Self::Uint8 => "DT_UINT8",
-            Self::Uint16 => "DT_UINT16",
-            Self::Uint32 => "DT_UINT32",
-            Self::Uint64 => "DT_UINT64",
-            Self::Fp16 => "DT_HALF",
-            Self::Bf16 => "DT_BFLOAT16",
-            Self::Fp32 => "DT_FLOAT",
-            Self::Fp64 => "DT_DOUBLE",
-            Self::Bytes => "DT_STRING",
-        }
-    }
-
-    /// Bytes of one element; `None` for [`DataType::Bytes`], whose elements differ.
-    pub const fn size(self) -> Option<usize> {
-        match self {
-            Self::Bool | Self::Int8 | Self::Uint8 => Some(1),
-            Self::Int16 | Self::Uint16 | Self::Fp16 | Self::Bf16 => Some(2),
-            Self::Int32 | Self::Uint32 | Self::Fp32 => Some(4),
-            Self::Int64 | Self::Uint64 | Self::Fp64 => Some(8),
-            Self::Bytes => None,
-        }
-    }
-}
 
 /// The elements of a tensor, row-major.
 #[derive(Clone, Debug, PartialEq)]
@@ -254,86 +129,6 @@ impl Data {
     }
 }
 
-/// Byte strings, one behind the other in a single buffer: a million short ones cost two allocations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Strings {
-    bytes: Vec<u8>,
-    /// Where each string ends in `bytes`; ascending.
-    ends: Vec<usize>,
-}
-
-impl Strings {
-    /// No strings.
-    pub const fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            ends: Vec::new(),
-        }
-    }
-
-    /// Appends a copy of `string`.
-    pub fn push(&mut self, string: &[u8]) {
-        self.bytes.extend_from_slice(string);
-        self.ends.push(self.bytes.len());
-    }
-
-    /// Appends to a string that [`Strings::finish`] will end.
-    pub(crate) fn extend(&mut self, part: &[u8]) {
-        self.bytes.extend_from_slice(part);
-    }
-
-    /// Ends the string that [`Strings::extend`] has built.
-    pub(crate) fn finish(&mut self) {
-        self.ends.push(self.bytes.len());
-    }
-
-    /// The number of strings.
-    pub const fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is no string.
-    pub const fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The string at `index`.
-    pub fn get(&self, index: usize) -> Option<&[u8]> {
-        let end = *self.ends.get(index)?;
-        let start = match index.checked_sub(1) {
-            Some(previous) => *self.ends.get(previous)?,
-            None => 0,
-        };
-        self.bytes.get(start..end)
-    }
-
-    /// All strings, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).filter_map(|index| self.get(index))
-    }
-
-    /// The bytes of all strings together.
-    pub const fn byte_len(&self) -> usize {
-        self.bytes.len()
-    }
-
-    /// The index of the first string that is not UTF-8.
-    pub fn first_not_text(&self) -> Option<usize> {
-        self.iter()
-            .position(|string| str::from_utf8(string).is_err())
-    }
-}
-
-impl<S: AsRef<[u8]>> FromIterator<S> for Strings {
-    fn from_iter<I: IntoIterator<Item = S>>(strings: I) -> Self {
-        let mut all = Self::new();
-        for string in strings {
-            all.push(string.as_ref());
-        }
-        all
-    }
-}
-
 /// A shape and as many elements as it has. Rank 0 is a scalar, with one element.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
@@ -419,20 +214,6 @@ mod tests {
         assert!(
             Tensor::new(vec![usize::MAX, 2], data()).is_none(),
             "the product overflows"
-        );
-    }
-
-    #[test]
-    fn strings_keep_their_borders() {
-        let strings: Strings = ["ab", "", "c"].into_iter().collect();
-        assert_eq!(
-            strings.iter().collect::<Vec<_>>(),
-            [b"ab".as_slice(), b"", b"c"]
-        );
-        assert_eq!(strings.get(3), None);
-        assert_eq!(
-            (strings.len(), strings.byte_len(), strings.is_empty()),
-            (3, 3, false)
         );
     }
 
