@@ -26,7 +26,7 @@ pub(crate) mod memory;
 pub(crate) mod observe;
 pub(crate) mod report;
 
-/// No reconcile takes longer: a dozen calls that answer in time.
+/// No attempt takes longer: a dozen calls that answer in time.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a plan that met a newer state is made anew at once; then the back-off takes over.
 const ANEW: usize = 5;
@@ -38,9 +38,8 @@ pub(crate) async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result
         Ok(model) => ctx.overlay.newest(model),
         Err(invalid) => return report_undecodable(&ctx, invalid).await,
     };
-    let outcome = guard(Box::pin(converge(&model, &ctx))).await;
-    let told = outcome.as_ref().map_err(Error::failure);
-    let status = status(&model, told.as_ref().copied(), ctx.now());
+    let outcome = guard(DEADLINE, Box::pin(converge(&model, &ctx))).await;
+    let status = status(&model, outcome.as_ref().map_err(Error::failure), ctx.now());
     let reported = report(&ctx, &model, status).await;
     // A report that failed is tried again even where the outcome would await a change.
     reported?;
@@ -69,11 +68,14 @@ async fn turn(model: &ModelDeployment, ctx: &Context) -> Result<Applied, Error> 
 }
 
 /// Makes a failure of a panic and of a missed deadline, so that they are reported like any other.
-pub(crate) async fn guard<T>(task: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let task = AssertUnwindSafe(timeout(DEADLINE, task)).catch_unwind();
+pub(crate) async fn guard<T>(
+    limit: Duration,
+    task: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let task = AssertUnwindSafe(timeout(limit, task)).catch_unwind();
     match task.await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_elapsed)) => Err(Error::Late(DEADLINE)),
+        Ok(Err(_elapsed)) => Err(Error::Late(limit)),
         Err(panic) => Err(Error::Panicked(text_of(&*panic))),
     }
 }
@@ -91,14 +93,16 @@ mod tests {
     #[tokio::test]
     async fn a_panic_becomes_a_failure() {
         let task = async { panic!("index 3 of 2") };
-        let error = guard::<()>(task).await.unwrap_err();
+        let error = guard::<()>(DEADLINE, task).await.unwrap_err();
         assert!(error.failure().message.contains("index 3 of 2"), "{error}");
         assert!(!error.failure().terminal);
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_takes_too_long_becomes_a_failure() {
-        let error = guard::<()>(std::future::pending()).await.unwrap_err();
+        let error = guard::<()>(DEADLINE, std::future::pending())
+            .await
+            .unwrap_err();
         assert!(matches!(error, Error::Late(DEADLINE)));
     }
 }

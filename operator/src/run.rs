@@ -27,6 +27,8 @@ use crate::{lease, readiness, watch};
 const CONCURRENCY: u16 = 16;
 /// How long reconciles may take to end when the process is stopped.
 const GRACE: Duration = Duration::from_secs(3);
+/// A reconcile with its report and Events; the attempt alone has 60 s, so that missing them is told.
+const WHOLE: Duration = Duration::from_secs(120);
 /// Pause after a write that the fence refused.
 const FENCED: Duration = Duration::from_secs(1);
 /// How long the rest may take: the lease is given back, streams end.
@@ -140,7 +142,11 @@ async fn controller(ctx: Arc<Context>, stop: Stop) {
 /// A reconcile, counted. The guard here is for what lies outside the one around the outcome.
 async fn counted(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> {
     let begun = ctx.boottime();
-    let result = guard(Box::pin(reconcile(Arc::clone(&object), Arc::clone(&ctx)))).await;
+    let result = guard(
+        WHOLE,
+        Box::pin(reconcile(Arc::clone(&object), Arc::clone(&ctx))),
+    )
+    .await;
     let took = ctx.boottime().saturating_sub(begun);
     match &result {
         Ok(_) => {

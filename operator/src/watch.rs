@@ -229,6 +229,12 @@ where
                     } else {
                         debug!(watch.kind = resource, failures, "{text}");
                     }
+                    if answer(&error) == Some(404) && ctx.caches.was_filled(&plural) {
+                        // The kind is gone, and its objects with it. Nothing is deleted for that;
+                        // but children of models that are gone must not be made anew.
+                        take(Event::Init);
+                        take(Event::InitDone);
+                    }
                     ctx.metrics.watch_failed(&plural);
                     ctx.pulse.failed(&plural, text);
                     if begins_anew(&error, failures) {
@@ -316,6 +322,30 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
+
+    #[test]
+    fn a_model_with_everything_decodes_as_it_does_in_the_stream() {
+        let time = "2026-01-01T00:00:00Z";
+        let object = serde_json::json!({
+            "apiVersion": "aimass.dev/v1alpha1", "kind": "ModelDeployment",
+            "metadata": {"name": "iris", "namespace": "a", "creationTimestamp": time},
+            "spec": {
+                "model": {"source": {"pvc": {"claimName": "c", "path": "a"}}, "maxSize": "1Gi"},
+                "runtime": {"resources": {"requests": {"cpu": 2, "memory": "1Gi"}}},
+                "replicas": 3,
+            },
+            "status": {
+                "observedGeneration": 3,
+                "stable": {"revision": "abcdefgh", "number": 1},
+                "conditions": [{
+                    "type": "Ready", "status": "True", "reason": "Serving", "message": "",
+                    "lastTransitionTime": time, "observedGeneration": 3,
+                }],
+            },
+        });
+        let model: Guarded = serde_json::from_str(&object.to_string()).unwrap();
+        assert_eq!(model.0.unwrap().spec.replicas, Some(3));
+    }
 
     fn refused(code: u16) -> watcher::Error {
         let status = Status::failure("", "").with_code(code).boxed();

@@ -96,7 +96,7 @@ async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
     let namespace = model.namespace().unwrap_or_default();
     let event = v1::Event {
         metadata: ObjectMeta {
-            generate_name: Some(format!("{}.", model.name_any())),
+            generate_name: Some(format!("{}-", model.name_any())),
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
         },

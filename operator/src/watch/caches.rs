@@ -96,6 +96,11 @@ impl Caches {
         ]
     }
 
+    /// Whether the cache of that kind was filled once.
+    pub(crate) fn was_filled(&self, plural: &str) -> bool {
+        self.kinds().contains(&(plural, true))
+    }
+
     /// Returns when all caches were filled once.
     pub(crate) async fn filled(&self) {
         while !self.kinds().iter().all(|(_, filled)| *filled) {
