@@ -246,6 +246,7 @@ fn next(before: Option<&Lease>, holder: Option<&str>, now: Timestamp) -> Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::{Transcript, client, refused};
 
     fn lease(holder: &str, renewed: i64, version: &str) -> Lease {
         let renewed = Timestamp::from_second(renewed).unwrap();
@@ -349,5 +350,112 @@ mod tests {
         let released = next(Some(&lease("me", 1, "1")), None, Timestamp::UNIX_EPOCH);
         assert_eq!(decide("you", Some(&released), Duration::ZERO), Step::Take);
         assert_eq!(released.spec.unwrap().lease_transitions, Some(0));
+    }
+
+    fn candidate(answers: Vec<(u16, serde_json::Value)>) -> (Candidate, Transcript) {
+        let (client, transcript) = client(answers);
+        let boottime: Boottime = std::sync::Arc::new(|| Duration::from_secs(100));
+        let candidate = Candidate {
+            leases: Api::namespaced(client, "a"),
+            identity: "me".to_owned(),
+            fence: Fence::closed(std::sync::Arc::clone(&boottime)),
+            boottime,
+            now: || Timestamp::UNIX_EPOCH,
+        };
+        (candidate, transcript)
+    }
+
+    fn held_by(holder: &str, version: &str) -> (u16, serde_json::Value) {
+        (
+            200,
+            serde_json::to_value(lease(holder, 1, version)).unwrap(),
+        )
+    }
+
+    async fn step(candidate: &Candidate, view: &mut View, now: u64) -> Result<bool, kube::Error> {
+        candidate.step(view, Duration::from_secs(now)).await
+    }
+
+    fn verbs(transcript: &Transcript) -> Vec<String> {
+        let verb = |line: String| line.split(' ').next().unwrap().to_owned();
+        transcript.lines().into_iter().map(verb).collect()
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_created_and_then_renewed_by_one_request_each() {
+        let answers = vec![refused(404, "none"), held_by("me", "1"), held_by("me", "2")];
+        let (candidate, transcript) = candidate(answers);
+        let mut view = View::default();
+        assert!(step(&candidate, &mut view, 100).await.unwrap());
+        assert!(step(&candidate, &mut view, 103).await.unwrap());
+        assert_eq!(verbs(&transcript), ["GET", "POST", "PUT"]);
+        let renewal = &transcript.all()[2].body;
+        assert_eq!(
+            renewal["metadata"]["resourceVersion"], "1",
+            "compare and swap"
+        );
+    }
+
+    #[tokio::test]
+    async fn who_loses_the_race_does_not_lead() {
+        let answers = vec![refused(404, "none"), refused(409, "exists")];
+        let (candidate, _) = candidate(answers);
+        assert!(!step(&candidate, &mut View::default(), 100).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_renewal_whose_answer_was_lost_is_found_again() {
+        let answers = vec![
+            held_by("", "1"),
+            held_by("me", "2"),
+            refused(409, "conflict"),
+            held_by("me", "3"),
+            held_by("me", "4"),
+        ];
+        let (candidate, transcript) = candidate(answers);
+        let mut view = View::default();
+        assert!(step(&candidate, &mut view, 100).await.unwrap());
+        assert!(step(&candidate, &mut view, 103).await.unwrap());
+        assert_eq!(verbs(&transcript), ["GET", "PUT", "PUT", "GET", "PUT"]);
+    }
+
+    #[tokio::test]
+    async fn a_rival_is_waited_for_until_it_has_been_silent() {
+        let answers = vec![
+            held_by("you", "1"),
+            held_by("you", "1"),
+            held_by("you", "1"),
+            held_by("me", "2"),
+        ];
+        let (candidate, transcript) = candidate(answers);
+        let mut view = View::default();
+        assert!(!step(&candidate, &mut view, 100).await.unwrap());
+        assert!(!step(&candidate, &mut view, 109).await.unwrap());
+        assert!(step(&candidate, &mut view, 110).await.unwrap());
+        assert_eq!(verbs(&transcript), ["GET", "GET", "GET", "PUT"]);
+    }
+
+    #[tokio::test]
+    async fn who_was_overtaken_does_not_lead_any_more() {
+        let answers = vec![
+            held_by("", "1"),
+            held_by("me", "2"),
+            refused(409, "conflict"),
+            held_by("you", "3"),
+        ];
+        let (candidate, _) = candidate(answers);
+        let mut view = View::default();
+        assert!(step(&candidate, &mut view, 100).await.unwrap());
+        assert!(!step(&candidate, &mut view, 103).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn only_the_holder_gives_the_lease_back() {
+        let (leader, transcript) = candidate(vec![held_by("me", "1"), held_by("", "2")]);
+        leader.release().await;
+        assert_eq!(transcript.all()[1].body["spec"]["holderIdentity"], "");
+        let (follower, transcript) = candidate(vec![held_by("you", "1")]);
+        follower.release().await;
+        assert_eq!(verbs(&transcript), ["GET"]);
     }
 }

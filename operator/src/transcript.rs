@@ -43,6 +43,21 @@ impl Transcript {
 
 /// A context that is answered `answers` (status, body), one after the other.
 pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Context, Transcript) {
+    let (client, transcript) = client(answers);
+    let config = Config {
+        watch_namespace: None,
+        election: Election::Off,
+        platform: Platform {
+            server_image: "server:1".to_owned(),
+            allow_http: false,
+            allow_hosts: Vec::new(),
+        },
+    };
+    (Context::new(client, config), transcript)
+}
+
+/// A client that is answered likewise.
+pub(crate) fn client(answers: impl IntoIterator<Item = (u16, Value)>) -> (Client, Transcript) {
     let answers: Arc<Mutex<VecDeque<(u16, Value)>>> =
         Arc::new(Mutex::new(answers.into_iter().collect()));
     let transcript = Transcript::default();
@@ -66,19 +81,7 @@ pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Conte
             Ok::<_, BoxError>(Response::builder().status(status).body(body)?)
         }
     });
-    let config = Config {
-        watch_namespace: None,
-        election: Election::Off,
-        platform: Platform {
-            server_image: "server:1".to_owned(),
-            allow_http: false,
-            allow_hosts: Vec::new(),
-        },
-    };
-    (
-        Context::new(Client::new(service, "default"), config),
-        transcript,
-    )
+    (Client::new(service, "default"), transcript)
 }
 
 /// The answer that says no.

@@ -96,6 +96,7 @@ async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
     let namespace = model.namespace().unwrap_or_default();
     let event = v1::Event {
         metadata: ObjectMeta {
+            // A prefix must be a name but for a dash at its end.
             generate_name: Some(format!("{}-", model.name_any())),
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
