@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
 use aimass_crds::ModelDeployment;
+use aimass_crds::reason::Reason;
 use serde_json::Value;
 
 use super::files::{File, below, none, root, with_extension};
@@ -235,4 +236,31 @@ fn contract_changed() -> bool {
         "protocol/openapi",
     ])
     .is_none_or(|names| !names.is_empty())
+}
+
+#[test]
+fn t12_every_reason_that_asks_for_something_says_what() {
+    let fine = [
+        Reason::Valid,
+        Reason::UpToDate,
+        Reason::Serving,
+        Reason::Complete,
+        Reason::FixedReplicas,
+        Reason::Ready,
+        Reason::RevisionCreated,
+        Reason::ScaledUp,
+        Reason::ScaledDown,
+    ];
+    let page = std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap_or_default();
+    let silent =
+        |reason: &&Reason| !fine.contains(reason) && !page.contains(&format!("`{reason}`"));
+    let found: Vec<_> = Reason::ALL
+        .iter()
+        .filter(silent)
+        .map(ToString::to_string)
+        .collect();
+    none(
+        &found,
+        "Say in docs/troubleshooting.md what it means and what to do, or list it here as no trouble.",
+    );
 }
