@@ -1,1 +1,35 @@
-//! The model server: loads one model and speaks the prediction protocols.
+//! The model server: loads one ONNX model and speaks the prediction protocols.
+//!
+//! It talks to nobody: not to Kubernetes, not to a store. The same binary's `fetch` role brings files of remote sources.
+//!
+//! Start: [`args`] → [`config`] → [`run`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
+//! the thread of [`loader`]. A request: [`app`] → [`routes`] → [`queue`] (by [`admission`]) → [`workers`]. What all
+//! requests share is [`state`].
+
+pub mod admission;
+pub mod args;
+pub mod check;
+pub mod config;
+pub mod cpu;
+pub mod engine;
+pub mod fatal;
+pub mod fetch;
+pub mod files;
+pub mod load;
+pub mod loader;
+pub mod memory;
+pub mod metrics;
+pub mod model;
+pub mod queue;
+pub mod routes;
+pub mod rows;
+pub mod run;
+pub mod state;
+pub mod workers;
+
+/// The API of both data ports.
+pub fn app(state: state::State) -> axum::Router {
+    axum::Router::new()
+        .fallback(routes::answer)
+        .with_state(state)
+}

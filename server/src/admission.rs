@@ -1,0 +1,95 @@
+//! Whether a request is taken into the queue.
+//!
+//! Pure. Called by `queue.rs` under its lock. An empty queue takes any request: its bound is on waiting, not on size.
+
+use std::time::Duration;
+
+/// What the queue looks like to a request that arrives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loads {
+    /// Rows that wait.
+    pub queued_rows: usize,
+    /// Rows that may wait.
+    pub max_queued_rows: usize,
+    /// Rows that all workers together run; unknown before the first run.
+    pub rows_per_second: Option<f64>,
+}
+
+/// The decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Take it.
+    Admitted,
+    /// Answer `overloaded`.
+    Refused {
+        /// 1 to 30 s.
+        retry_after: Duration,
+    },
+}
+
+/// Decides for a request of `rows` rows whose caller waits for `time_left`.
+#[must_use]
+pub fn admit(loads: &Loads, rows: usize, time_left: Duration) -> Admission {
+    if loads.queued_rows == 0 {
+        return Admission::Admitted;
+    }
+    let wait = expected_wait(loads);
+    let full = loads.queued_rows.saturating_add(rows) > loads.max_queued_rows;
+    if full || wait > time_left {
+        Admission::Refused {
+            retry_after: retry_after(wait),
+        }
+    } else {
+        Admission::Admitted
+    }
+}
+
+fn expected_wait(loads: &Loads) -> Duration {
+    let queued = f64::from(u32::try_from(loads.queued_rows).unwrap_or(u32::MAX));
+    let seconds = loads.rows_per_second.map_or(0.0, |rate| queued / rate);
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+}
+
+/// What a refused caller is told: whole seconds, 1 to 30.
+fn retry_after(wait: Duration) -> Duration {
+    let up = if wait.subsec_nanos() > 0 { 1 } else { 0 };
+    Duration::from_secs(wait.as_secs().saturating_add(up).clamp(1, 30))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(queued: usize, rate: Option<f64>, rows: usize, left_s: u64, expect: Option<u64>) {
+        let loads = Loads {
+            queued_rows: queued,
+            max_queued_rows: 100,
+            rows_per_second: rate,
+        };
+        let expect = expect.map_or(Admission::Admitted, |seconds| Admission::Refused {
+            retry_after: Duration::from_secs(seconds),
+        });
+        assert_eq!(admit(&loads, rows, Duration::from_secs(left_s)), expect);
+    }
+
+    #[test]
+    fn an_empty_queue_takes_any_request() {
+        check(0, Some(0.001), 1_000_000, 1, None);
+    }
+
+    #[test]
+    fn a_full_queue_refuses() {
+        check(90, None, 10, 30, None);
+        check(90, None, 11, 30, Some(1));
+        check(100, Some(10.0), 1, 30, Some(10));
+        check(100, Some(0.5), 1, 300, Some(30));
+    }
+
+    #[test]
+    fn who_would_wait_too_long_is_refused_at_once() {
+        check(50, Some(10.0), 1, 5, None);
+        check(50, Some(10.0), 1, 4, Some(5));
+        check(55, Some(10.0), 1, 5, Some(6));
+    }
+}

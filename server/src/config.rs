@@ -1,0 +1,354 @@
+//! From the command line to plain values: every problem is found in one pass.
+//!
+//! Pure. Called by `main.rs`; what comes out is passed down and never changed.
+
+mod fetch;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use aimass_chassis::args::Problems;
+use aimass_chassis::{runtime, units};
+use aimass_protocol::Checks;
+
+use crate::args::ServeArgs;
+use crate::files::Digest;
+use crate::model::LARGEST_BUCKET;
+use crate::state::Settings;
+
+pub use fetch::FetchConfig;
+
+/// What the server does.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the model comes from.
+    pub origin: Origin,
+    /// Plans that the engine keeps.
+    pub max_plans: usize,
+    /// How requests are answered.
+    pub settings: Settings,
+    /// The ports with the API.
+    pub data: Vec<SocketAddr>,
+    /// The admin port.
+    pub admin: SocketAddr,
+    /// Threads for connections.
+    pub threads: usize,
+    /// Connections at once, on each port.
+    pub max_connections: usize,
+    /// Between the signal and the end of accepting.
+    pub drain_delay: Duration,
+    /// For requests in flight after that.
+    pub shutdown_grace: Duration,
+    /// Where the reason of a failed start is written.
+    pub termination_log: PathBuf,
+}
+
+/// Where the model's files are, and what they must be.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What the folder is made a private copy of, first.
+    pub copy_from: Option<PathBuf>,
+    /// Whether to wait for the folder's manifest.
+    pub wait: bool,
+    /// What the files must hash to.
+    pub digest: Option<Digest>,
+}
+
+impl TryFrom<ServeArgs> for Config {
+    type Error = Problems;
+
+    fn try_from(args: ServeArgs) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        // Taken apart without `..`: a flag that is not used is a warning.
+        let ServeArgs {
+            model_dir,
+            model_name,
+            model_version,
+            model_digest,
+            revision,
+            model_wait,
+            model_copy_from,
+            version_labels,
+            input_checks,
+            engine,
+            engine_workers,
+            max_plans,
+            bind,
+            port,
+            rest_api_port,
+            rest_api_timeout_in_ms,
+            rest_api_num_threads,
+            rest_api_enable_cors_support,
+            max_body,
+            max_response,
+            max_in_flight,
+            max_buffered,
+            max_queue_rows,
+            max_connections,
+            drain_delay,
+            shutdown_grace,
+            termination_log,
+            admin,
+            log: _, // used by main before anything else
+        } = args;
+        let mut p = Checker(&mut problems);
+        let cpus = runtime::cpus().get();
+        if !matches!(engine.as_str(), "auto" | "tract") {
+            p.0.add("--engine", &format!("must be auto or tract, is {engine:?}"));
+        }
+        if model_dir.as_deref().unwrap_or_default().is_empty() {
+            p.0.add("--model-dir", "must name the folder with the model");
+        }
+        if model_wait && model_copy_from.is_some() {
+            p.0.add(
+                "--model-wait",
+                "must not be combined with --model-copy-from",
+            );
+        }
+        let bind = p.bind(&bind);
+        let ports = [
+            p.number("--rest-api-port", &rest_api_port, 0..=65_535),
+            p.number("--port", &port, 0..=65_535),
+        ];
+        let ports: Vec<u16> = ports
+            .into_iter()
+            .filter_map(|port| u16::try_from(port).ok())
+            .filter(|port| *port > 0)
+            .collect();
+        if ports.is_empty() {
+            p.0.add("--rest-api-port", "must not be 0 if --port is 0 too");
+        }
+        if ports.contains(&admin.admin_port) || matches!(ports[..], [a, b] if a == b) {
+            p.0.add(
+                "--rest-api-port",
+                "must differ from --port and --admin-port",
+            );
+        }
+        let workers = match p.number("--engine-workers", &engine_workers, 0..=256) {
+            0 => cpus,
+            workers => workers,
+        };
+        let threads = match p.number("--rest-api-num-threads", &rest_api_num_threads, 0..=256) {
+            0 => cpus.min(4),
+            threads => threads,
+        };
+        let queue_rows = match p.number("--max-queue-rows", &max_queue_rows, 0..=100_000_000) {
+            0 => 10 * LARGEST_BUCKET * workers,
+            rows => rows,
+        };
+        let checks = match input_checks.as_str() {
+            "strict" => Checks::Strict,
+            "lenient" => Checks::Lenient,
+            other => {
+                p.0.add(
+                    "--input-checks",
+                    &format!("must be lenient or strict, is {other:?}"),
+                );
+                Checks::Lenient
+            }
+        };
+        let timeout = p.number(
+            "--rest-api-timeout-in-ms",
+            &rest_api_timeout_in_ms,
+            1..=3_600_000,
+        );
+        let settings = Settings {
+            model_name: p.name("--model-name", model_name),
+            model_version: p.version(&model_version),
+            revision: revision.map(|revision| p.name("--revision", revision)),
+            labels: p.labels(&version_labels),
+            checks,
+            cors: rest_api_enable_cors_support,
+            timeout: Duration::from_millis(timeout as u64),
+            max_body: p.size("--max-body", &max_body),
+            max_response: p.size("--max-response", &max_response),
+            max_in_flight: p.number("--max-in-flight", &max_in_flight, 1..=1_000_000),
+            max_buffered: p.size("--max-buffered", &max_buffered) as u64,
+            max_queue_rows: queue_rows,
+            workers,
+        };
+        let config = Self {
+            origin: Origin {
+                folder: model_dir.unwrap_or_default().into(),
+                copy_from: model_copy_from.map(PathBuf::from),
+                wait: model_wait,
+                digest: p.digest("--model-digest", model_digest.as_deref()),
+            },
+            max_plans: p.number("--max-plans", &max_plans, 1..=10_000),
+            settings,
+            data: ports
+                .into_iter()
+                .map(|port| SocketAddr::new(bind, port))
+                .collect(),
+            admin: SocketAddr::new(bind, admin.admin_port),
+            threads,
+            max_connections: p.number("--max-connections", &max_connections, 1..=1_000_000),
+            drain_delay: p.duration("--drain-delay", &drain_delay),
+            shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
+            termination_log: termination_log.into(),
+        };
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+/// Judges values one by one; what is wrong is noted and replaced by anything.
+struct Checker<'a>(&'a mut Problems);
+
+impl Checker<'_> {
+    fn number(&mut self, flag: &str, text: &str, range: std::ops::RangeInclusive<usize>) -> usize {
+        match text.parse() {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                let (from, to) = (range.start(), range.end());
+                self.0.add(
+                    flag,
+                    &format!("must be between {from} and {to}, is {text:?}"),
+                );
+                0
+            }
+        }
+    }
+
+    fn size(&mut self, flag: &str, text: &str) -> usize {
+        let bytes = self.0.take(flag, units::bytes(text)).unwrap_or(1);
+        match usize::try_from(bytes) {
+            Ok(bytes) if bytes > 0 => bytes,
+            _ => {
+                self.0
+                    .add(flag, &format!("must be at least 1, is {text:?}"));
+                1
+            }
+        }
+    }
+
+    fn duration(&mut self, flag: &str, text: &str) -> Duration {
+        self.0.take(flag, units::duration(text)).unwrap_or_default()
+    }
+
+    fn digest(&mut self, flag: &str, text: Option<&str>) -> Option<Digest> {
+        let text = text?;
+        let result = Digest::from_str(text).map_err(|rule| format!("{rule}, is {text:?}"));
+        self.0.take(flag, result)
+    }
+
+    fn bind(&mut self, text: &str) -> IpAddr {
+        let bare = text
+            .strip_prefix('[')
+            .and_then(|text| text.strip_suffix(']'))
+            .unwrap_or(text);
+        bare.parse().unwrap_or_else(|_| {
+            self.0.add(
+                "--bind",
+                &format!("must be an IP address such as [::], is {text:?}"),
+            );
+            IpAddr::from([0, 0, 0, 0])
+        })
+    }
+
+    /// What goes into headers and URLs.
+    fn name(&mut self, flag: &str, name: String) -> String {
+        let visible = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b':' | b'%');
+        if name.is_empty() || name.len() > 253 || !name.bytes().all(visible) {
+            self.0.add(
+                flag,
+                &format!("must be 1 to 253 visible characters without / : %, is {name:?}"),
+            );
+        }
+        name
+    }
+
+    fn version(&mut self, text: &str) -> i64 {
+        match text.parse() {
+            Ok(version) if version >= 0 => version,
+            _ => {
+                self.0.add(
+                    "--model-version",
+                    &format!("must be a whole number from 0, is {text:?}"),
+                );
+                0
+            }
+        }
+    }
+
+    fn labels(&mut self, text: &str) -> BTreeMap<String, i64> {
+        let mut labels = BTreeMap::new();
+        for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+            match pair
+                .split_once('=')
+                .map(|(label, version)| (label, version.parse()))
+            {
+                Some((label, Ok(version))) if !label.is_empty() => {
+                    labels.insert(label.to_owned(), version);
+                }
+                _ => {
+                    let rule = format!("must be a list such as stable=7,canary=7, is {text:?}");
+                    self.0.add("--version-labels", &rule);
+                }
+            }
+        }
+        labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::parse;
+
+    fn config(line: &str) -> Result<Config, Problems> {
+        let words = line.split(' ').map(Into::into);
+        Config::try_from(parse(words).unwrap().serve)
+    }
+
+    #[test]
+    fn the_operators_flags_are_understood() {
+        let config = config(
+            "s --model-name=my_model --model-version=3 --revision=linear-abc --model-dir=/model/files \
+             --rest-api-port=8501 --port=0 --shutdown-grace=65s --drain-delay=3s --engine=auto \
+             --engine-workers=2 --max-body=16Mi --model-wait",
+        )
+        .unwrap();
+        assert_eq!(config.settings.model_version, 3);
+        assert_eq!(config.settings.max_body, 16 << 20);
+        assert_eq!(config.settings.max_queue_rows, 1280);
+        assert_eq!(config.data, ["[::]:8501".parse().unwrap()]);
+        assert_eq!(config.shutdown_grace, Duration::from_secs(65));
+        assert!(config.origin.wait);
+    }
+
+    #[test]
+    fn all_problems_are_found_in_one_pass() {
+        let problems = config(
+            "s --rest-api-port=0 --port=0 --max-body=1M --engine=onnx --drain-delay=3 --bind=x \
+             --model-digest=md5:1 --model-version=-1 --version-labels=a --input-checks=none --max-in-flight=0",
+        );
+        let text = problems.unwrap_err().describe("aimass-server");
+        assert!(
+            text.starts_with("aimass-server: the configuration has 11 problems\n"),
+            "{text}"
+        );
+        for flag in [
+            "--model-dir (AIMASS_MODEL_DIR)",
+            "--max-body",
+            "--engine",
+            "--drain-delay",
+        ] {
+            assert!(text.contains(flag), "{flag} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn labels_name_versions() {
+        let config = config("s --model-dir=/m --version-labels=stable=7,canary=8").unwrap();
+        assert_eq!(config.settings.labels.get("canary"), Some(&8));
+    }
+}

@@ -1,0 +1,147 @@
+//! The files of a model on disk: which there are, what they hash to, and private copies of them.
+//!
+//! Synchronous; called on the loading thread and by `fetch` on a blocking thread. Touches only the folders it is given.
+//! A private copy is `<parent>/files` (any name) with `<parent>/manifest.json`, which is renamed into place last: where
+//! the manifest is, the copy is complete.
+
+mod archive;
+mod copy;
+mod digest;
+mod list;
+mod staging;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::fatal::{Fatal, Reason};
+
+pub use copy::{copy, matches};
+pub use digest::{Digest, Hashing};
+pub use list::list;
+pub use staging::{Kind, Staging};
+
+/// What a set of files may be at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of all files together, and of an archive.
+    pub max_bytes: u64,
+    /// Files.
+    pub max_files: usize,
+    /// Unpacked bytes per packed byte of an archive.
+    pub max_ratio: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_bytes: 10 << 30,
+            max_files: 10_000,
+            max_ratio: 200,
+        }
+    }
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Relative to the folder, with `/`.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    /// In lower-case hex.
+    pub sha256: String,
+}
+
+/// What a private copy holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of the source: the file, the archive as it was, or the folder.
+    pub digest: Digest,
+    /// In order of their paths.
+    pub files: Vec<Entry>,
+}
+
+/// Where the manifest of the private copy `folder` is.
+pub fn manifest_path(folder: &Path) -> PathBuf {
+    folder.with_file_name("manifest.json")
+}
+
+/// The manifest of the private copy `folder`; `None` if there is none (yet).
+pub fn manifest(folder: &Path) -> Result<Option<Manifest>, Fatal> {
+    let text = match std::fs::read(manifest_path(folder)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Fatal::io("failed to read manifest.json", &error)),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        Fatal::new(
+            Reason::ArtifactInvalid,
+            format!("manifest.json is damaged: {error}"),
+        )
+    })
+}
+
+/// The entry of the file that holds the model: `model.onnx`, else the only `*.onnx`, else the only file.
+pub fn model_file(entries: &[Entry]) -> Result<&Entry, Fatal> {
+    if let Some(entry) = entries.iter().find(|entry| entry.path == "model.onnx") {
+        return Ok(entry);
+    }
+    let mut onnx = entries.iter().filter(|entry| entry.path.ends_with(".onnx"));
+    let text = match (onnx.next(), onnx.next(), entries) {
+        (Some(entry), None, _) | (None, _, [entry]) => return Ok(entry),
+        (Some(first), Some(second), _) => format!(
+            "the model is ambiguous: {} and {} are there; name one of them model.onnx",
+            first.path, second.path
+        ),
+        (None, _, []) => "there are no files".to_owned(),
+        (None, _, _)
+            if entries
+                .iter()
+                .any(|entry| entry.path.ends_with("saved_model.pb")) =>
+        {
+            "TensorFlow SavedModel is not supported; convert it to ONNX (tf2onnx)".to_owned()
+        }
+        (None, _, _) => "there is no .onnx file".to_owned(),
+    };
+    Err(Fatal::new(Reason::ArtifactInvalid, text))
+}
+
+/// Reads `entry` of `folder`, whose size and hash must be those of the entry: what is returned is what was hashed.
+pub fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Fatal> {
+    let unreadable =
+        |error: io::Error| Fatal::io(&format!("failed to read {}", entry.path), &error);
+    let file = File::open(folder.join(&entry.path)).map_err(unreadable)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(entry.size).unwrap_or(0));
+    // One byte more than expected tells a file that has grown.
+    file.take(entry.size.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    let mut hash = Hashing::new();
+    hash.update(&bytes);
+    if hash.finish() != entry.sha256 {
+        return Err(changed(entry));
+    }
+    Ok(bytes)
+}
+
+/// Checks size and hash of `entry` without keeping its bytes.
+pub fn verify(folder: &Path, entry: &Entry) -> Result<(), Fatal> {
+    if digest::hash_file(&folder.join(&entry.path), &entry.path)?
+        == (entry.size, entry.sha256.clone())
+    {
+        Ok(())
+    } else {
+        Err(changed(entry))
+    }
+}
+
+fn changed(entry: &Entry) -> Fatal {
+    let text = format!(
+        "{} is not what it was when it was copied or listed",
+        entry.path
+    );
+    Fatal::new(Reason::DigestMismatch, text)
+}

@@ -1,0 +1,199 @@
+//! What both protocols' inference routes share: body, decode, admission, deadline, run, encode.
+//!
+//! Called by `v1` and `v2` with their two codecs, once the model is known to be ready. Codecs of large bodies run off the
+//! async threads, at most as many at once as there are engine threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimass_protocol::{DataType, Error, Tensor};
+use axum::body::Body;
+use axum::http::Request;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::record::Trace;
+use super::reply::Reply;
+use super::{body, caller};
+use crate::model::{MAX_ROWS, Model, Stopped};
+use crate::queue::{Done, Ended};
+use crate::state::{Slot, State};
+
+/// Bodies above this are decoded and encoded off the async threads.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// A request as its codec read it.
+pub(super) struct Decoded<R> {
+    /// One per input, in graph order, of shapes that fit.
+    pub(super) inputs: Vec<Tensor>,
+    /// A deadline inside the body.
+    pub(super) timeout: Option<Duration>,
+    /// What the encoder needs to know.
+    pub(super) rest: R,
+}
+
+/// The model, if it can answer.
+pub(super) fn ready_model(state: &State, trace: &mut Trace) -> Result<Arc<Model>, Error> {
+    trace.about(None);
+    let not_ready = |reason| Err(Error::not_ready(&state.settings().model_name, reason));
+    match state.slot() {
+        Slot::Ready(model) => {
+            trace.about(Some(&model));
+            Ok(model)
+        }
+        Slot::Loading => not_ready("Loading"),
+        Slot::Quarantined => not_ready("Quarantined"),
+    }
+}
+
+/// Refuses new work once the listeners are closed.
+pub(super) fn check_draining(state: &State) -> Result<(), Error> {
+    if state.is_draining() {
+        Err(Error::draining())
+    } else {
+        Ok(())
+    }
+}
+
+/// Reads, runs and answers one inference request.
+pub(super) async fn infer<R: Send + 'static>(
+    state: &State,
+    request: Request<Body>,
+    trace: &mut Trace,
+    read: impl FnOnce(&[u8], &Model) -> Result<Decoded<R>, Error> + Send + 'static,
+    write: impl FnOnce(R, &Model, &[Tensor]) -> Result<Reply, Error> + Send + 'static,
+) -> Result<Reply, Error> {
+    let model = ready_model(state, trace)?;
+    let (head, body) = request.into_parts();
+    body::check_head(state, &head.headers)?;
+    let limit = caller::timeout(&head.headers)?
+        .unwrap_or(Duration::MAX)
+        .min(state.settings().timeout);
+    let overloaded = || Error::overloaded(&state.settings().model_name);
+    let _in_flight = state.enter().ok_or_else(overloaded)?;
+    let deadline = Deadline {
+        at: trace.begun() + limit,
+        limit,
+    };
+    let id = trace.id().to_owned();
+
+    let work = async {
+        let received = body::read(state, &head.headers, body).await?;
+        trace.request_bytes = received.bytes.len();
+        let large = received.bytes.len() > LARGE_BYTES;
+        let started = Instant::now();
+        let decoding = Arc::clone(&model);
+        let decoded =
+            offload(state, large, &id, move || read(&received.bytes, &decoding)).await??;
+        trace.decode = Some(started.elapsed());
+
+        let deadline = deadline.sooner(trace.begun(), decoded.timeout);
+        let outputs = run(state, &model, decoded.inputs, deadline, trace).await?;
+        let large = outputs
+            .iter()
+            .any(|output| output.data().len() > LARGE_BYTES / 8);
+        let started = Instant::now();
+        let encoding = Arc::clone(&model);
+        let encode = move || write(decoded.rest, &encoding, &outputs);
+        let reply = offload(state, large, &id, encode).await?;
+        trace.encode = Some(started.elapsed());
+        reply
+    };
+    tokio::select! {
+        reply = work => reply,
+        () = sleep_until(deadline.at) => Err(deadline.error()),
+        () = state.aborted() => Err(Error::draining()),
+    }
+}
+
+/// Admission, queue and engine.
+async fn run(
+    state: &State,
+    model: &Arc<Model>,
+    inputs: Vec<Tensor>,
+    deadline: Deadline,
+    trace: &mut Trace,
+) -> Result<Vec<Tensor>, Error> {
+    let names = model.signature().input_names();
+    for (input, name) in inputs
+        .iter()
+        .zip(names)
+        .filter(|(i, _)| i.datatype() == DataType::Bytes)
+    {
+        input.require_text(name)?;
+    }
+    let rows = model.rows_of(&inputs).unwrap_or(1);
+    if rows > MAX_ROWS {
+        return Err(Error::too_many_rows(rows, MAX_ROWS));
+    }
+    trace.rows = Some(rows);
+    let pushed = state
+        .queue()
+        .push(Arc::clone(model), inputs, rows, deadline.at);
+    let ticket = pushed.map_err(|delay| {
+        trace.set_retry_after(delay);
+        Error::overloaded(&state.settings().model_name)
+    })?;
+    let waited = timeout_at(deadline.at, ticket.wait()).await;
+    let Ok(Some(Done {
+        result,
+        queued,
+        ran,
+    })) = waited
+    else {
+        return Err(deadline.error());
+    };
+    trace.queue = Some(queued);
+    trace.infer = Some(ran);
+    match result {
+        Ok(ran) => Ok(ran.outputs),
+        Err(Ended::Stopped(Stopped::Refused(failure))) => {
+            Err(Error::engine_rejected(&failure.node, &failure.reason))
+        }
+        Err(Ended::Stopped(Stopped::Abandoned)) => Err(deadline.error()),
+        Err(Ended::Panicked) => Err(Error::internal(trace.id())),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Deadline {
+    at: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    fn sooner(self, begun: Instant, limit: Option<Duration>) -> Self {
+        match limit {
+            Some(limit) if limit < self.limit => Self {
+                at: begun + limit,
+                limit,
+            },
+            _ => self,
+        }
+    }
+
+    fn error(self) -> Error {
+        Error::deadline(self.limit.as_millis())
+    }
+}
+
+/// Runs `work` here if it is small, else on a blocking thread.
+async fn offload<T: Send + 'static>(
+    state: &State,
+    large: bool,
+    id: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    if !large {
+        return Ok(work());
+    }
+    let internal = || Error::internal(id);
+    let permit = Arc::clone(state.codecs())
+        .acquire_owned()
+        .await
+        .map_err(|_| internal())?;
+    let work = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work()
+    });
+    work.await.map_err(|_| internal())
+}

@@ -1,0 +1,263 @@
+//! The record of one request, from its head to its answer: headers, counts, log line.
+//!
+//! Made first and ended last by `routes`; the handlers fill it in. Dropped without an end, the caller went away.
+
+use std::time::Duration;
+
+use aimass_protocol::Kind;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, Request, Response, Version};
+use tokio::time::Instant;
+
+use super::caller::request_id;
+use super::reply::Reply;
+use crate::metrics::{Method, Protocol, Request as RequestLabels, Word};
+use crate::model::Model;
+use crate::state::State;
+
+/// What happened to a request so far.
+pub(super) struct Trace {
+    state: State,
+    id: String,
+    begun: Instant,
+    version: Version,
+    protocol: &'static str,
+    method: &'static str,
+    allowed: &'static str,
+    retry_after: u64,
+    /// The digest of the model that answers; whether there is one to name at all.
+    identity: Option<Option<HeaderValue>>,
+    pub(super) request_bytes: usize,
+    pub(super) rows: Option<usize>,
+    pub(super) decode: Option<Duration>,
+    pub(super) queue: Option<Duration>,
+    pub(super) infer: Option<Duration>,
+    pub(super) encode: Option<Duration>,
+    ended: bool,
+}
+
+impl Trace {
+    pub(super) fn begin(state: &State, request: &Request<Body>) -> Self {
+        Self {
+            state: state.clone(),
+            id: request_id(request.headers()),
+            begun: Instant::now(),
+            version: request.version(),
+            protocol: "oip",
+            method: "other",
+            allowed: "GET, HEAD",
+            retry_after: 1,
+            identity: None,
+            request_bytes: 0,
+            rows: None,
+            decode: None,
+            queue: None,
+            infer: None,
+            encode: None,
+            ended: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// When the head had arrived.
+    pub(super) const fn begun(&self) -> Instant {
+        self.begun
+    }
+
+    pub(super) const fn protocol(&mut self, protocol: &'static str) {
+        self.protocol = protocol;
+    }
+
+    /// What is asked for, as a label.
+    pub(super) const fn method(&mut self, method: &'static str) {
+        self.method = method;
+    }
+
+    pub(super) const fn set_allowed(&mut self, allowed: &'static str) {
+        self.allowed = allowed;
+    }
+
+    pub(super) const fn allowed(&self) -> &'static str {
+        self.allowed
+    }
+
+    /// What a caller is told who is refused for lack of capacity.
+    pub(super) fn set_retry_after(&mut self, delay: Duration) {
+        self.retry_after = delay.as_secs().max(1);
+    }
+
+    pub(super) const fn retry_after(&self) -> u64 {
+        self.retry_after
+    }
+
+    /// This answer is about a model: it names the revision, whether it succeeds or not.
+    pub(super) fn about(&mut self, model: Option<&Model>) {
+        self.identity = Some(model.and_then(|model| model.digest().parse().ok()));
+    }
+
+    /// The response; and the end of the record.
+    pub(super) fn end(mut self, reply: Reply) -> Response<Body> {
+        self.ended = true;
+        self.count(reply.status.as_u16(), reply.kind, reply.body.len());
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = reply.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+        headers.insert(CONTENT_LENGTH, reply.body.len().into());
+        headers.extend(reply.headers);
+        if let Ok(id) = self.id.parse() {
+            headers.insert("x-request-id", id);
+        }
+        if let Some(kind) = reply.kind {
+            headers.insert("aimass-error", HeaderValue::from_static(kind.name()));
+        }
+        for (name, value) in self.identity_headers() {
+            headers.insert(name, value);
+        }
+        if let Some(rows) = self.rows.filter(|_| reply.kind.is_none()) {
+            headers.insert("aimass-batch-rows", rows.into());
+        }
+        if let Some(timing) = self.server_timing() {
+            headers.insert("server-timing", timing);
+        }
+        let last = self.state.is_stopping()
+            || matches!(reply.kind, Some(Kind::Draining | Kind::BodyTooSlow));
+        // HTTP/2 has no such header; its connections end by GOAWAY.
+        if last && self.version < Version::HTTP_2 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        *response.body_mut() = Body::from(reply.body);
+        response
+    }
+
+    fn identity_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        let Some(digest) = &self.identity else {
+            return Vec::new();
+        };
+        let settings = self.state.settings();
+        let mut headers = vec![(
+            HeaderName::from_static("aimass-model-version"),
+            settings.model_version.into(),
+        )];
+        if let Some(digest) = digest {
+            headers.push((
+                HeaderName::from_static("aimass-model-digest"),
+                digest.clone(),
+            ));
+        }
+        let revision = settings
+            .revision
+            .as_deref()
+            .and_then(|revision| revision.parse().ok());
+        if let Some(revision) = revision {
+            headers.push((HeaderName::from_static("aimass-revision"), revision));
+        }
+        headers
+    }
+
+    /// `decode;dur=0.041, queue;dur=0.012`: milliseconds.
+    fn server_timing(&self) -> Option<HeaderValue> {
+        let parts = [
+            ("decode", self.decode),
+            ("queue", self.queue),
+            ("infer", self.infer),
+            ("encode", self.encode),
+        ];
+        let part = |(name, took): (&str, Option<Duration>)| {
+            Some(format!("{name};dur={:.3}", milliseconds(took?)))
+        };
+        let parts: Vec<String> = parts.into_iter().filter_map(part).collect();
+        if parts.is_empty() {
+            None
+        } else {
+            parts.join(", ").parse().ok()
+        }
+    }
+
+    fn count(&self, status: u16, kind: Option<Kind>, response_bytes: usize) {
+        let metrics = self.state.metrics();
+        let (protocol, method) = (Word(self.protocol), Word(self.method));
+        let word = kind.map_or("ok", Kind::name);
+        let labels = RequestLabels {
+            protocol,
+            method,
+            code: status,
+            kind: Word(word),
+        };
+        metrics.requests.get_or_create(&labels).inc();
+        let took = self.begun.elapsed();
+        let labels = Method { protocol, method };
+        metrics
+            .request_duration
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+        let labels = Protocol { protocol };
+        metrics
+            .request_bytes
+            .get_or_create(&labels)
+            .observe(float(self.request_bytes));
+        metrics
+            .response_bytes
+            .get_or_create(&labels)
+            .observe(float(response_bytes));
+        if let Some(rows) = self.rows {
+            metrics.batch_rows.observe(float(rows));
+        }
+        self.log(status, word, response_bytes, took);
+    }
+
+    fn log(&self, status: u16, kind: &str, response_bytes: usize, took: Duration) {
+        let settings = self.state.settings();
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "aimass_server::access",
+                    {
+                    request.id = self.id,
+                    request.protocol = self.protocol,
+                    request.method = self.method,
+                    request.bytes = self.request_bytes,
+                    response.bytes = response_bytes,
+                    http.status = status,
+                    error.kind = kind,
+                    model.name = settings.model_name,
+                    model.version = settings.model_version,
+                    rows = self.rows,
+                    decode_ms = self.decode.map(milliseconds),
+                    queue_ms = self.queue.map(milliseconds),
+                    infer_ms = self.infer.map(milliseconds),
+                    encode_ms = self.encode.map(milliseconds),
+                    duration_ms = milliseconds(took)
+                    },
+                    "request"
+                )
+            };
+        }
+        match status {
+            500.. => line!(warn),
+            400..500 => line!(info),
+            _ => line!(debug),
+        }
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.count(Kind::Cancelled.status(), Some(Kind::Cancelled), 0);
+        }
+    }
+}
+
+fn milliseconds(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
+}
+
+/// Sizes as a metric's value.
+fn float(size: usize) -> f64 {
+    f64::from(u32::try_from(size).unwrap_or(u32::MAX))
+}

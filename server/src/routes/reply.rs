@@ -1,0 +1,82 @@
+//! An answer before its general headers.
+//!
+//! Pure. Made by the handlers; turned into an HTTP response by `record`.
+
+use aimass_protocol::{Error, Kind};
+use axum::http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, RETRY_AFTER,
+};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+
+use super::record::Trace;
+
+/// Status, body and the headers that depend on them.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) body: Vec<u8>,
+    pub(super) content_type: &'static str,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(super) kind: Option<Kind>,
+}
+
+impl Reply {
+    /// 200 with JSON.
+    pub(super) const fn json(body: Vec<u8>) -> Self {
+        Self {
+            status: StatusCode::OK,
+            body,
+            content_type: "application/json",
+            headers: Vec::new(),
+            kind: None,
+        }
+    }
+
+    /// The answer to a failure.
+    pub(super) fn error(error: &Error, trace: &Trace) -> Self {
+        let mut reply = Self::json(error.body());
+        reply.set_kind(error.kind);
+        match error.kind {
+            Kind::Overloaded | Kind::NotReady | Kind::Draining => {
+                reply
+                    .headers
+                    .push((RETRY_AFTER, trace.retry_after().into()));
+            }
+            Kind::MethodNotAllowed => {
+                let allowed = HeaderValue::from_static(trace.allowed());
+                reply.headers.push((ALLOW, allowed));
+            }
+            Kind::UnsupportedEncoding => {
+                let accepted = HeaderValue::from_static("gzip, deflate");
+                reply.headers.push((ACCEPT_ENCODING, accepted));
+            }
+            _ => {}
+        }
+        reply
+    }
+
+    /// Another body with the status and kind of a failure.
+    pub(super) fn failed(mut self, kind: Kind) -> Self {
+        self.set_kind(kind);
+        self.headers.push((RETRY_AFTER, 1.into()));
+        self
+    }
+
+    pub(super) fn with_cors(mut self) -> Self {
+        for (name, value) in [
+            (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+            (ACCESS_CONTROL_ALLOW_METHODS, "POST, GET"),
+            (ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type"),
+        ] {
+            self.headers.push((name, HeaderValue::from_static(value)));
+        }
+        self
+    }
+
+    fn set_kind(&mut self, kind: Kind) {
+        self.kind = Some(kind);
+        // The table has no other statuses than valid ones.
+        self.status =
+            StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+}

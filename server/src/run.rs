@@ -1,0 +1,192 @@
+//! The life of the server: ports, threads, load, signal, drain, end.
+//!
+//! Called by `main.rs` with a judged configuration; returns the exit code.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use aimass_chassis::admin::{self, Admin, Heartbeat};
+use aimass_chassis::listener::{self, Limits};
+use aimass_chassis::metrics::Registry;
+use aimass_chassis::readiness::Readiness;
+use aimass_chassis::shutdown::{Stop, on_signals};
+use aimass_chassis::tasks::Tasks;
+use anyhow::Context as _;
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::config::Config;
+use crate::fatal::Fatal;
+use crate::metrics::{self, Metrics};
+use crate::state::State;
+use crate::{app, loader, workers};
+
+/// Exit code when a port is taken.
+const EXIT_PORT: u8 = 5;
+/// What requests that are aborted at the end of the grace have to be answered.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Serves until a signal or a failed load.
+///
+/// # Errors
+/// The system refuses threads or signals: a defect of the surroundings.
+pub fn run(config: Config) -> anyhow::Result<u8> {
+    log_panics();
+    let runtime = aimass_chassis::runtime::build("data", config.threads)?;
+    let code = runtime.block_on(serve(config));
+    // Blocking threads may still decode bodies of requests that nobody waits for.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(config: Config) -> anyhow::Result<u8> {
+    let Config {
+        origin,
+        max_plans,
+        settings,
+        data,
+        admin: admin_address,
+        threads: _, // used by `run`
+        max_connections,
+        drain_delay,
+        shutdown_grace,
+        termination_log,
+    } = config;
+    let stop = on_signals()?;
+    let mut registry = Registry::default();
+    let metrics = Arc::new(Metrics::register(&mut registry));
+    let info = [
+        ("model", settings.model_name.clone()),
+        ("version", settings.model_version.to_string()),
+        ("revision", settings.revision.clone().unwrap_or_default()),
+        ("engine", "tract".to_owned()),
+    ];
+    metrics::register_info(&mut registry, info.into());
+    let readiness = Readiness::new("Loading", "the model is being loaded");
+    let (reload, reloads) = mpsc::sync_channel(1);
+    let engine_workers = settings.workers;
+    let state = State::new(settings, readiness.clone(), metrics, reload);
+
+    let heartbeat = Heartbeat::start();
+    let admin = Admin {
+        registry: Arc::new(registry),
+        readiness,
+        live: Arc::new(move || heartbeat.check()),
+        extra: Router::new(),
+    };
+    let Ok(_admin) = admin::start(admin_address, admin).map_err(log_port) else {
+        return Ok(EXIT_PORT);
+    };
+    let mut listeners = Vec::new();
+    for address in data {
+        match listen(address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) => {
+                log_port(error);
+                return Ok(EXIT_PORT);
+            }
+        }
+    }
+    workers::start(engine_workers, &state).context("failed to start the engine's threads")?;
+    let failure = loader::start(origin, max_plans, state.clone(), reloads)
+        .context("failed to start the loading thread")?;
+
+    let closing = Stop::new();
+    let limits = Limits {
+        connections: max_connections,
+        ..Limits::default()
+    };
+    let ports = Tasks::new();
+    for listener in listeners {
+        let grace = shutdown_grace + LAST_WORDS;
+        let serving = listener::serve(listener, app(state.clone()), limits, closing.clone(), grace);
+        ports.spawn("port", serving);
+    }
+    tokio::select! {
+        fatal = first_failure(failure) => return Ok(give_up(&fatal, &termination_log)),
+        () = stop.cancelled() => {}
+    }
+    shut_down(&state, &closing, &ports, drain_delay, shutdown_grace).await;
+    tracing::info!("stopped");
+    Ok(0)
+}
+
+/// Pending for ever if the load succeeds.
+async fn first_failure(failure: tokio::sync::oneshot::Receiver<Fatal>) -> Fatal {
+    match failure.await {
+        Ok(fatal) => fatal,
+        Err(_) => std::future::pending().await,
+    }
+}
+
+fn give_up(fatal: &Fatal, termination_log: &Path) -> u8 {
+    tracing::error!(reason = fatal.reason.name(), error = %fatal, "failed to load the model");
+    fatal.write_termination_log(termination_log);
+    fatal.reason.exit_code()
+}
+
+/// Not ready at once; then, one after the other: no new connections, no new requests, no requests at all.
+async fn shut_down(
+    state: &State,
+    closing: &Stop,
+    ports: &Tasks,
+    drain_delay: Duration,
+    grace: Duration,
+) {
+    tracing::info!("told to stop: not ready from now on");
+    state.stop();
+    // Load balancers learn that this server is not ready; until then requests keep coming and are served.
+    tokio::time::sleep(drain_delay).await;
+    state.drain();
+    closing.cancel();
+    let finished = within(grace, ports.drain(grace + 2 * LAST_WORDS)).await;
+    if !finished {
+        tracing::warn!("the grace is over: requests in flight are aborted");
+        state.abort();
+        ports.drain(2 * LAST_WORDS).await;
+    }
+}
+
+async fn within(limit: Duration, future: impl Future<Output = bool>) -> bool {
+    tokio::time::timeout(limit, future).await.unwrap_or(false)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let failed = || format!("failed to listen on {address}");
+    let listener = TcpListener::bind(address).await.with_context(failed)?;
+    tracing::info!(%address, "listening");
+    Ok(listener)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as the last step of a Result"
+)]
+fn log_port(error: anyhow::Error) {
+    tracing::error!(error = format!("{error:#}"), "a port cannot be used");
+}
+
+/// Panics are contained at the borders of requests, runs and loads; what they were goes to the log.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("(no text)");
+        let text = text
+            .get(..text.floor_char_boundary(256))
+            .unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("(unnamed)");
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(
+            panic = text,
+            panic.place = place,
+            panic.thread = thread,
+            "a panic"
+        );
+    }));
+}

@@ -1,0 +1,286 @@
+//! What all requests share: the model, if there is one, the queue, the counts, and whether the process is stopping.
+//!
+//! Made by `run.rs` (and by tests); changed by the loader, the workers and the shutdown. Cheap to clone.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use aimass_chassis::readiness::Readiness;
+use aimass_chassis::shutdown::Stop;
+use aimass_protocol::Checks;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+use crate::model::Model;
+use crate::queue::Queue;
+
+/// Panics of the engine within [`PANIC_WINDOW`] that take the model out of service.
+const MAX_PANICS: usize = 5;
+/// See [`MAX_PANICS`].
+const PANIC_WINDOW: Duration = Duration::from_secs(60);
+
+/// What decides how requests are answered.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name that callers use.
+    pub model_name: String,
+    /// The number of the revision.
+    pub model_version: i64,
+    /// The revision's name, if an operator gave one.
+    pub revision: Option<String>,
+    /// Labels and the versions that they mean.
+    pub labels: BTreeMap<String, i64>,
+    /// How strictly JSON is read.
+    pub checks: Checks,
+    /// Whether `OPTIONS` gets the headers that let browsers call.
+    pub cors: bool,
+    /// Without a shorter one from the caller.
+    pub timeout: Duration,
+    /// Bytes of an inflated body.
+    pub max_body: usize,
+    /// Bytes of an answer.
+    pub max_response: usize,
+    /// Inference requests at once.
+    pub max_in_flight: usize,
+    /// Bytes of all bodies at once.
+    pub max_buffered: u64,
+    /// Rows in the queue.
+    pub max_queue_rows: usize,
+    /// Engine threads.
+    pub workers: usize,
+}
+
+/// Where the model is.
+#[derive(Clone)]
+pub enum Slot {
+    /// Not loaded yet.
+    Loading,
+    /// Answers.
+    Ready(Arc<Model>),
+    /// Its engine panicked too often; it is loaded anew.
+    Quarantined,
+}
+
+/// Shared state.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    readiness: Readiness,
+    metrics: Arc<Metrics>,
+    queue: Arc<Queue>,
+    slot: Mutex<Slot>,
+    panics: Mutex<VecDeque<Instant>>,
+    reload: mpsc::SyncSender<()>,
+    in_flight: AtomicUsize,
+    buffered: AtomicU64,
+    codecs: Arc<Semaphore>,
+    stopping: Stop,
+    draining: Stop,
+    aborted: Stop,
+}
+
+impl State {
+    /// State without a model. `reload` is signalled when the model is to be loaded anew; one pending signal is enough.
+    pub fn new(
+        settings: Settings,
+        readiness: Readiness,
+        metrics: Arc<Metrics>,
+        reload: mpsc::SyncSender<()>,
+    ) -> Self {
+        let (rows, workers) = (settings.max_queue_rows, settings.workers);
+        let queue = Arc::new(Queue::new(rows, workers, metrics.queue_rows.clone()));
+        let codecs = Arc::new(Semaphore::new(workers));
+        let state = Self(Arc::new(Shared {
+            settings,
+            readiness,
+            metrics,
+            queue,
+            slot: Mutex::new(Slot::Loading),
+            panics: Mutex::default(),
+            reload,
+            in_flight: AtomicUsize::new(0),
+            buffered: AtomicU64::new(0),
+            codecs,
+            stopping: Stop::new(),
+            draining: Stop::new(),
+            aborted: Stop::new(),
+        }));
+        state.show();
+        state
+    }
+
+    /// What decides how requests are answered.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The series.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &Arc<Queue> {
+        &self.0.queue
+    }
+
+    /// Permits for work on large bodies, off the async threads.
+    pub fn codecs(&self) -> &Arc<Semaphore> {
+        &self.0.codecs
+    }
+
+    /// Where the model is now.
+    pub fn slot(&self) -> Slot {
+        self.lock_slot().clone()
+    }
+
+    /// Puts the model into another place and tells the probes.
+    pub fn set_slot(&self, slot: Slot) {
+        *self.lock_slot() = slot;
+        self.show();
+    }
+
+    /// The process was told to stop: not ready from now on, all else goes on.
+    pub fn stop(&self) {
+        self.0.stopping.cancel();
+        self.show();
+    }
+
+    /// Whether the process was told to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.0.stopping.is_cancelled()
+    }
+
+    /// New requests are refused from now on.
+    pub fn drain(&self) {
+        self.0.draining.cancel();
+    }
+
+    /// Whether new requests are refused.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.is_cancelled()
+    }
+
+    /// The grace is over: requests in flight are answered with `draining`.
+    pub fn abort(&self) {
+        self.0.aborted.cancel();
+    }
+
+    /// Returns when the grace is over.
+    pub async fn aborted(&self) {
+        self.0.aborted.cancelled().await;
+    }
+
+    /// Counts an inference request in, unless there are too many.
+    pub fn enter(&self) -> Option<InFlight> {
+        let max = self.0.settings.max_in_flight;
+        let entered = self.0.in_flight.fetch_add(1, Ordering::Relaxed) < max;
+        let guard = InFlight(Arc::clone(&self.0));
+        self.0.metrics.in_flight.inc();
+        entered.then_some(guard)
+    }
+
+    /// A reservation for the bytes of a body; nothing yet.
+    pub fn reserve(&self) -> Reservation {
+        Reservation {
+            shared: Arc::clone(&self.0),
+            bytes: 0,
+        }
+    }
+
+    /// Counts a panic of the engine; the fifth within a minute takes the model out of service.
+    pub fn engine_panicked(&self, now: Instant) {
+        self.0.metrics.engine_panics.inc();
+        let mut panics = self.0.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        panics.push_back(now);
+        while panics
+            .front()
+            .is_some_and(|first| now.saturating_duration_since(*first) > PANIC_WINDOW)
+        {
+            panics.pop_front();
+        }
+        if panics.len() >= MAX_PANICS {
+            panics.clear();
+            drop(panics);
+            tracing::error!("the engine panicked {MAX_PANICS} times within a minute: quarantined");
+            self.set_slot(Slot::Quarantined);
+            // A full channel already holds the signal.
+            let _pending = self.0.reload.try_send(());
+        }
+    }
+
+    fn show(&self) {
+        let readiness = &self.0.readiness;
+        // Held to the end, so that the last change is what probes see.
+        let slot = self.lock_slot();
+        if self.is_stopping() {
+            readiness.not_ready("Draining", "the server is shutting down");
+        } else {
+            match *slot {
+                Slot::Loading => readiness.not_ready("Loading", "the model is being loaded"),
+                Slot::Ready(_) => readiness.ready(),
+                Slot::Quarantined => readiness.not_ready(
+                    "Quarantined",
+                    "the engine panicked too often; the model is being loaded anew",
+                ),
+            }
+        }
+        self.0.metrics.ready.set(i64::from(readiness.is_ready()));
+    }
+
+    fn lock_slot(&self) -> MutexGuard<'_, Slot> {
+        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One inference request, counted until dropped.
+pub struct InFlight(Arc<Shared>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.in_flight.dec();
+    }
+}
+
+/// Bytes of one body, counted until dropped.
+pub struct Reservation {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// Takes `bytes` more; false if all bodies together would be too large.
+    #[must_use]
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let more = bytes as u64;
+        let all = self
+            .shared
+            .buffered
+            .fetch_add(more, Ordering::Relaxed)
+            .saturating_add(more);
+        self.bytes = self.bytes.saturating_add(more);
+        self.shared
+            .metrics
+            .buffered_bytes
+            .inc_by(i64::try_from(more).unwrap_or(i64::MAX));
+        all <= self.shared.settings.max_buffered
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.shared
+            .buffered
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.shared
+            .metrics
+            .buffered_bytes
+            .dec_by(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+    }
+}
