@@ -10,12 +10,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{
     ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, Patch,
+    PatchParams, PostParams,
+};
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt as _};
 use serde_json::json;
@@ -28,6 +31,11 @@ use crate::normal;
 
 /// The ServiceAccount under which the operator runs.
 pub const ACCOUNT: &str = "aimass-operator";
+
+/// The label of namespaces whose pods are played.
+const PLAYED: &str = "aimass.test/played";
+/// The name of the policy that keeps schedulers away from them.
+const PLAYED_POLICY: &str = "aimass-tests-played";
 
 /// The cluster of the lane.
 #[derive(Clone)]
@@ -87,6 +95,7 @@ impl Cluster {
 
     /// Applies the definitions and waits until they are served.
     async fn define(&self) {
+        self.hide_pods().await;
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         for object in definitions() {
             let name = object.name_any();
@@ -109,16 +118,89 @@ impl Cluster {
         }
     }
 
+    /// Sees to it that no scheduler, where the cluster has one, meddles with pods that are played.
+    async fn hide_pods(&self) {
+        let policy = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicy",
+            "metadata": {"name": PLAYED_POLICY},
+            "spec": {
+                "failurePolicy": "Fail",
+                "reinvocationPolicy": "Never",
+                "matchConstraints": {
+                    "namespaceSelector": {"matchLabels": {PLAYED: "true"}},
+                    "resourceRules": [{
+                        "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"],
+                        "operations": ["CREATE"],
+                    }],
+                },
+                "mutations": [{
+                    "patchType": "ApplyConfiguration",
+                    "applyConfiguration": {
+                        "expression": "Object{spec: Object.spec{schedulerName: 'nobody'}}",
+                    },
+                }],
+            },
+        });
+        let binding = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingAdmissionPolicyBinding",
+            "metadata": {"name": PLAYED_POLICY},
+            "spec": {"policyName": PLAYED_POLICY},
+        });
+        for (kind, object) in [
+            ("MutatingAdmissionPolicy", policy),
+            ("MutatingAdmissionPolicyBinding", binding),
+        ] {
+            let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+            let api: Api<DynamicObject> =
+                Api::all_with(self.client.clone(), &ApiResource::from_gvk(&kind));
+            let params = PatchParams::apply("aimass-tests").force();
+            api.patch(PLAYED_POLICY, &params, &Patch::Apply(&object))
+                .await
+                .unwrap_or_else(|e| panic!("the API server refuses {kind:?}: {e}"));
+        }
+    }
+
     /// A namespace `t-<test>-<seed>-<count>` with Pod Security `restricted`, and in it the
-    /// operator's ServiceAccount with the rules of the chart. No node takes its pods, also where
+    /// operator's ServiceAccount with the rules of the chart. No scheduler sees its pods, also where
     /// the cluster has one: [`crate::pods`] plays them.
     ///
     /// # Panics
     /// If the API server refuses any of it.
     pub async fn namespace(&self, test: &str) -> Namespace {
-        let nowhere = "scheduler.alpha.kubernetes.io/node-selector".to_owned();
-        let annotations = BTreeMap::from([(nowhere, "aimass.test/played=true".to_owned())]);
-        self.namespace_with(test, annotations).await
+        let namespace = self.namespace_with(test, Some((PLAYED, "true"))).await;
+        // A policy that was just made takes effect a moment later.
+        let pods: Api<Pod> = namespace.api();
+        let probe: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "probe"},
+            "spec": {
+                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{"name": "probe", "image": "probe", "securityContext": {
+                    "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                }}],
+            },
+        }))
+        .expect("a pod");
+        let params = PostParams {
+            dry_run: true,
+            field_manager: None,
+        };
+        let wait = Duration::from_secs(20);
+        eventually(wait, "no scheduler sees the namespace's pods", || async {
+            let pod = pods
+                .create(&params, &probe)
+                .await
+                .map_err(|e| e.to_string())?;
+            let scheduler = pod.spec.and_then(|s| s.scheduler_name);
+            if scheduler.as_deref() == Some("nobody") {
+                Ok(())
+            } else {
+                Err(format!("{scheduler:?}"))
+            }
+        })
+        .await;
+        namespace
     }
 
     /// The same, for pods that really run.
@@ -126,28 +208,28 @@ impl Cluster {
     /// # Panics
     /// If the API server refuses any of it.
     pub async fn namespace_on_node(&self, test: &str) -> Namespace {
-        self.namespace_with(test, BTreeMap::new()).await
+        self.namespace_with(test, None).await
     }
 
-    async fn namespace_with(&self, test: &str, annotations: BTreeMap<String, String>) -> Namespace {
+    async fn namespace_with(&self, test: &str, label: Option<(&str, &str)>) -> Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let short: String = test.replace('_', "-").chars().take(40).collect();
         let short = short.trim_end_matches('-');
         let name = format!("t-{short}-{}-{count}", self.seed());
-        let labels = BTreeMap::from([
+        let mut labels = BTreeMap::from([
             (
                 "pod-security.kubernetes.io/enforce".to_owned(),
                 "restricted".to_owned(),
             ),
             ("aimass.test/test".to_owned(), short.to_owned()),
         ]);
+        labels.extend(label.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let mark = self.audit.mark();
         let object = NamespaceObject {
             metadata: ObjectMeta {
                 name: Some(name.clone()),
                 labels: Some(labels),
-                annotations: Some(annotations),
                 ..ObjectMeta::default()
             },
             ..NamespaceObject::default()

@@ -52,7 +52,9 @@ pub const CHILDREN: [&str; 5] = [
 ];
 
 /// What only time or the API server decides, wherever it stands.
-const MASKED: [&str; 20] = [
+const MASKED: [&str; 21] = [
+    // The operator's own hash of what it applied, owner's uid included.
+    "aimass.dev/applied",
     "resourceVersion",
     "creationTimestamp",
     "managedFields",
@@ -134,8 +136,9 @@ pub fn normal(namespace: &str, objects: &[DynamicObject]) -> Normal {
         tidy(&mut value, kind, &replaced);
         if kind == "Pod" {
             // Which of equal pods is which, nobody can say.
-            if let Some(name) = value.pointer_mut("/metadata/name") {
-                *name = Value::Null;
+            if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+                metadata.remove("name");
+                metadata.remove("uid");
             }
         }
         all.entry(format!("{kind}/{name}")).or_default().push(value);
