@@ -1,33 +1,42 @@
-//! The only listener of every process: hyper with its timers set, and our own bounds below it.
+//! The only HTTP listener: connections are counted before they are accepted, and every wait for a
+//! client is bounded.
 //!
-//! `axum::serve` is not used because it sets no timer, and hyper's own do not see a client that sends
-//! nothing, or half a preface, or reads no answer: `guard` does. Requests whose framing is doubtful
-//! end in `framing`, before any route.
+//! `axum::serve` is not used: it sets no timer, and hyper's own timers see neither a client that
+//! sends nothing, nor half a preface, nor a stalled body, nor a reader that stops. So: `guard` notes
+//! what the socket does, `phase` judges it, `connection` acts; `framing` refuses before any route;
+//! `body` watches what is sent and answered; `front` puts these around the application.
+//!
+//! Limits of the size of bodies are the application's own layer. Upgrades are not served.
 
 mod body;
+mod connection;
 mod framing;
+mod front;
 mod guard;
+mod phase;
 
-use std::convert::Infallible;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use prometheus_client::metrics::gauge::Gauge;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tower::ServiceExt as _;
 
 pub use self::body::TooSlow;
-use self::guard::{Activity, Guard};
+use self::connection::Ends;
 use crate::shutdown::Stop;
 use crate::tasks::Tasks;
+
+/// File descriptors that connections leave to all else: the admin port, files, other sockets.
+const RESERVED_FILES: u64 = 64;
+/// How long to wait after a failure to accept: mostly there is no file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait for the next of those whom the system connected before the end.
+const LAST_CALL: Duration = Duration::from_millis(20);
+/// How long connections may take to go once they are dropped.
+const KILL: Duration = Duration::from_secs(1);
 
 /// Bounds of every connection; the defaults are the product's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,20 +45,26 @@ pub struct Limits {
     pub start: Duration,
     /// From the first byte of a head to its end.
     pub head: Duration,
-    /// Without a byte taken by the reader of an answer.
+    /// Without a byte taken by the reader of an answer; on top of that an answer must be taken at
+    /// the rate that `body_window` sets.
     pub write: Duration,
     /// Without a request.
     pub idle: Duration,
+    /// For a client that was told to go, to do so; and for a head on its way when the listener ends.
+    pub linger: Duration,
     /// Over each such window after the first one, a body that is waited for must bring
-    /// `body_window_bytes`.
+    /// `body_window_bytes`; else 408.
     pub body_window: Duration,
     /// See `body_window`.
     pub body_window_bytes: u64,
-    /// Connections at once; further ones wait to be accepted.
+    /// Connections at once; further ones wait to be accepted. Never more than the process may open
+    /// files, less 64.
     pub connections: usize,
-    /// Bytes of a request target.
+    /// Bytes of a request target; else 414.
     pub target_bytes: usize,
-    /// Bytes of all header names and values.
+    /// Header fields of a request; else 431.
+    pub headers: usize,
+    /// Bytes of all header fields; else 431.
     pub headers_bytes: usize,
 }
 
@@ -60,17 +75,35 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             write: Duration::from_secs(10),
             idle: Duration::from_secs(120),
+            linger: Duration::from_secs(1),
             body_window: Duration::from_secs(10),
             body_window_bytes: 10 << 10,
             connections: 4096,
             target_bytes: 8 << 10,
+            headers: 64,
             headers_bytes: 32 << 10,
         }
     }
 }
 
-/// Accepts connections and serves `app` on them until `stop`; then lets requests in flight finish,
-/// at most for `grace`, and returns.
+/// How a listener works and how it ends.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The bounds of each connection.
+    pub limits: Limits,
+    /// Goes on serving, but tells clients to connect anew, elsewhere: `Connection: close` with the
+    /// next answer, GOAWAY. Cancelled with `stop` at the latest.
+    pub drain: Stop,
+    /// Accepts no more; what is in flight ends.
+    pub stop: Stop,
+    /// How long that may take; then all is dropped.
+    pub grace: Duration,
+    /// Shows how many connections are open.
+    pub open: Gauge,
+}
+
+/// Serves `app` on `listener` until `stop`; then lets requests in flight finish, at most for
+/// `grace`, and returns.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
@@ -78,106 +111,110 @@ pub async fn serve(
     stop: Stop,
     grace: Duration,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
-    let graceful = GracefulShutdown::new();
-    let connections = Tasks::new();
-    loop {
-        let accepted = tokio::select! {
-            () = stop.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
-        };
-        let (stream, peer, permit) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                // Out of file descriptors or an aborted handshake: neither may end the listener.
-                tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        let app = app.clone();
-        let watcher = graceful.watcher();
-        connections.spawn("connection", async move {
-            if let Err(error) = connection(stream, app, limits, watcher).await {
-                tracing::debug!(%peer, error = %error, "a connection ended early");
-            }
-            drop(permit);
+    let settings = Settings {
+        limits,
+        drain: stop.clone(),
+        stop,
+        grace,
+        open: Gauge::default(),
+    };
+    serve_with(listener, app, settings).await;
+}
+
+/// [`serve`] with a time between the request to end and the end, and with a gauge.
+pub async fn serve_with(listener: TcpListener, app: Router, settings: Settings) {
+    let Settings {
+        limits,
+        drain,
+        stop,
+        grace,
+        open,
+    } = settings;
+    let permits = Arc::new(Semaphore::new(connections(limits.connections)));
+    let ends = Ends {
+        drain,
+        stop,
+        kill: Stop::new(),
+    };
+    let tasks = Tasks::new();
+    let spawn = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+        let (app, ends, open) = (app.clone(), ends.clone(), Opened::new(&open));
+        tasks.spawn("connection", async move {
+            connection::run(stream, app, limits, ends).await;
+            drop((permit, open));
         });
+    };
+    while let Some((stream, permit)) = next(&listener, &permits, &ends.stop).await {
+        spawn(stream, permit);
+    }
+    ends.drain.cancel();
+    // Whoever the system has connected already would be reset by the close: they are served.
+    while let Ok(permit) = Arc::clone(&permits).try_acquire_owned()
+        && let Ok(Ok((stream, _))) = tokio::time::timeout(LAST_CALL, listener.accept()).await
+    {
+        spawn(prompt(stream), permit);
     }
     drop(listener);
-    // What is still in flight after the grace is dropped with its connection.
-    let _finished = tokio::time::timeout(grace, graceful.shutdown()).await;
+    if !tasks.drain(grace).await {
+        tracing::warn!(
+            connections = open.get(),
+            "requests did not end within the grace"
+        );
+        ends.kill.cancel();
+        tasks.drain(KILL).await;
+    }
 }
 
-async fn accept(
+/// The next connection and its permit; nothing once `stop` is cancelled.
+async fn next(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = permits
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    stream.set_nodelay(true)?;
-    Ok((stream, peer, permit))
+    stop: &Stop,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let accept = async {
+        // Before `accept`: who cannot be served waits in the system's queue, at no cost for us.
+        let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Some((prompt(stream), permit)),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(accept).await.flatten()
 }
 
-async fn connection(
-    stream: TcpStream,
-    app: Router,
-    limits: Limits,
-    watcher: Watcher,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let activity = Activity::new(&limits);
-    let guarded = TokioIo::new(Guard::new(stream, activity.clone()));
-    let service = hyper::service::service_fn(move |request| {
-        answer(request, app.clone(), limits, activity.clone())
-    });
-    let builder = builder(&limits);
-    let connection = builder
-        .serve_connection_with_upgrades(guarded, service)
-        .into_owned();
-    watcher.watch(connection).await
-}
-
-/// One request: its framing is judged, its body watched, and the connection counts it in flight
-/// until the last byte of the answer is taken.
-async fn answer(
-    request: http::Request<Incoming>,
-    app: Router,
-    limits: Limits,
-    activity: Activity,
-) -> Result<http::Response<Body>, Infallible> {
-    let in_flight = activity.begin(request.version());
-    if let Some(refusal) = framing::refuse(&request, &limits) {
-        return Ok(refusal);
+/// The same stream, which sends small answers at once.
+fn prompt(stream: TcpStream) -> TcpStream {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to turn off the delay of small answers");
     }
-    let request = request.map(|incoming| Body::new(body::Watched::new(incoming, &limits)));
-    let response = app.oneshot(request).await?;
-    Ok(response.map(|inner| Body::new(body::Counted::new(inner, in_flight))))
+    stream
 }
 
-fn builder(limits: &Limits) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // The second line behind the guard; it also counts idle time.
-        .header_read_timeout(limits.idle + limits.head)
-        .max_headers(64)
-        .max_buf_size(40 << 10);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .max_header_list_size(16 << 10)
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(100)
-        .initial_stream_window_size(256 << 10)
-        .initial_connection_window_size(1 << 20)
-        .max_send_buf_size(64 << 10)
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20));
-    builder
+/// How many connections there may be: as many as wanted, unless files run out before.
+fn connections(wanted: usize) -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let possible = usize::try_from(files.saturating_sub(RESERVED_FILES)).unwrap_or(usize::MAX);
+    // More than a semaphore holds is as good as no bound.
+    wanted.min(possible).clamp(1, Semaphore::MAX_PERMITS)
+}
+
+/// One connection in the gauge; ends when dropped, also by a panic.
+struct Opened(Gauge);
+
+impl Opened {
+    fn new(open: &Gauge) -> Self {
+        open.inc();
+        Self(open.clone())
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }

@@ -1,0 +1,90 @@
+//! What every request passes before the application and every answer after it: framing is judged,
+//! bodies are watched, a body's fault becomes its answer, and a closing connection says so.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use tower::ServiceExt as _;
+
+use super::body::{Answer, Fault, Noted, Watched};
+use super::guard::{Activity, InFlight};
+use super::{Limits, framing};
+use crate::shutdown::Stop;
+
+/// The front of one connection.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) app: Router,
+    pub(super) limits: Limits,
+    pub(super) activity: Activity,
+    /// Cancelled when connections are to end with the answer under way.
+    pub(super) drain: Stop,
+}
+
+impl Front {
+    /// Answers one request; `in_flight` began with its head.
+    pub(super) async fn answer(
+        self,
+        request: Request<Incoming>,
+        in_flight: Arc<InFlight>,
+    ) -> Result<Response<Answer>, Infallible> {
+        let Self {
+            app,
+            limits,
+            activity,
+            drain,
+        } = self;
+        let version = request.version();
+        let noted = Noted::default();
+        let judged = framing::judge(&request, &limits);
+        let response = match judged {
+            Err(refusal) => framing::refusal(refusal.status(), refusal.text()),
+            Ok(()) => {
+                let watch =
+                    |body| Watched::new(body, &limits, noted.clone(), Arc::clone(&in_flight));
+                let request = request.map(|body| Body::new(watch(body)));
+                unless_faulty(app, request, &noted).await?
+            }
+        };
+        let mut response = response.map(|body| Answer::new(body, &limits, activity, in_flight));
+        let ends = judged.is_err() || noted.get().is_some() || drain.is_cancelled();
+        if ends && version < Version::HTTP_2 {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+}
+
+/// The application's answer, or that to a faulty body: at once if the application still waits.
+async fn unless_faulty(
+    app: Router,
+    request: Request<Body>,
+    noted: &Noted,
+) -> Result<Response<Body>, Infallible> {
+    let mut call = pin!(app.oneshot(request));
+    poll_fn(|context| {
+        let answered = call.as_mut().poll(context);
+        match noted.get() {
+            None => answered,
+            Some(Fault::Slow) => Poll::Ready(Ok(framing::refusal(
+                StatusCode::REQUEST_TIMEOUT,
+                "the request body came too slowly; send at least 1 KiB a second",
+            ))),
+            Some(Fault::Broken) => Poll::Ready(Ok(framing::refusal(
+                StatusCode::BAD_REQUEST,
+                "the request body ended early or is malformed",
+            ))),
+        }
+    })
+    .await
+}
