@@ -29,7 +29,7 @@ use sums::Sums;
 #[must_use]
 pub fn status(
     model: &ModelDeployment,
-    outcome: Result<&Applied, &Failure>,
+    outcome: Result<&Applied, Failure>,
     now: Timestamp,
 ) -> ModelDeploymentStatus {
     let previous = model.status.clone().unwrap_or_default();
@@ -38,7 +38,7 @@ pub fn status(
         Ok((applied, Outlook::Serving(decided))) => {
             serving(&model.metadata, previous, (decided, applied), seconds(now))
         }
-        Err(failure) => failed::failed(&model.metadata, previous, failure, seconds(now)),
+        Err(failure) => failed::failed(&model.metadata, previous, &failure, seconds(now)),
     }
 }
 

@@ -148,3 +148,9 @@ impl From<&Rejection> for Failure {
         rejection.failure()
     }
 }
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        rejection.failure()
+    }
+}
