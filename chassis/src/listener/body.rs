@@ -22,7 +22,8 @@ use super::guard::{Activity, InFlight};
 /// An answer leaves in pieces of at most this size, so that its end is known to within one.
 const PIECE_BYTES: usize = 64 << 10;
 
-/// A request body brought fewer bytes than it must: the listener answers 408 and closes.
+/// A request body brought fewer bytes than it must: answer 408. The listener does so itself if the
+/// application answers with a success, and closes the connection in any case.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("request body arrived too slowly")]
 pub struct TooSlow;

@@ -2,10 +2,7 @@
 //! bodies are watched, a body's fault becomes its answer, and a closing connection says so.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 
 use axum::Router;
 use axum::body::Body;
@@ -65,26 +62,24 @@ impl Front {
     }
 }
 
-/// The application's answer, or that to a faulty body: at once if the application still waits.
+/// The application's answer; to a faulty body never a success.
 async fn unless_faulty(
     app: Router,
     request: Request<Body>,
     noted: &Noted,
 ) -> Result<Response<Body>, Infallible> {
-    let mut call = pin!(app.oneshot(request));
-    poll_fn(|context| {
-        let answered = call.as_mut().poll(context);
-        match noted.get() {
-            None => answered,
-            Some(Fault::Slow) => Poll::Ready(Ok(framing::refusal(
-                StatusCode::REQUEST_TIMEOUT,
-                "the request body came too slowly; send at least 1 KiB a second",
-            ))),
-            Some(Fault::Broken) => Poll::Ready(Ok(framing::refusal(
-                StatusCode::BAD_REQUEST,
-                "the request body ended early or is malformed",
-            ))),
-        }
+    let answer = app.oneshot(request).await?;
+    let refused = answer.status().is_client_error() || answer.status().is_server_error();
+    Ok(match noted.get() {
+        Some(Fault::Slow) if !refused => framing::refusal(
+            StatusCode::REQUEST_TIMEOUT,
+            "the request body came too slowly; send at least 1 KiB a second",
+        ),
+        Some(Fault::Broken) if !refused => framing::refusal(
+            StatusCode::BAD_REQUEST,
+            "the request body ended early or is malformed",
+        ),
+        // The application's refusal is in the words of its protocol.
+        Some(Fault::Slow | Fault::Broken) | None => answer,
     })
-    .await
 }
