@@ -1,5 +1,6 @@
 //! Values of flags with their unit: durations such as `250ms`, sizes such as `64Mi`. Pure.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -78,6 +79,36 @@ impl FromStr for FlagBytes {
     }
 }
 
+impl fmt::Display for FlagDuration {
+    /// The shortest text that parses to the same value: `90s`, `2m`, `250ms`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = self.0.as_millis();
+        let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+        let unit = units
+            .iter()
+            .find(|(each, _)| millis > 0 && millis % each == 0);
+        let (each, name) = unit.copied().unwrap_or((1, "ms"));
+        write!(f, "{}{name}", millis / each)
+    }
+}
+
+impl fmt::Display for FlagBytes {
+    /// The shortest text that parses to the same value: `512`, `16Mi`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [
+            (1_u64 << 40, "Ti"),
+            (1 << 30, "Gi"),
+            (1 << 20, "Mi"),
+            (1 << 10, "Ki"),
+        ];
+        let unit = units
+            .iter()
+            .find(|(each, _)| self.0 > 0 && self.0 % each == 0);
+        let (each, name) = unit.copied().unwrap_or((1, ""));
+        write!(f, "{}{name}", self.0 / each)
+    }
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
@@ -96,6 +127,16 @@ mod tests {
         assert_eq!(duration("24h"), Ok(Duration::from_secs(86_400)));
         assert_eq!(bytes("512"), Ok(512));
         assert_eq!(bytes("16Mi"), Ok(16 << 20));
+    }
+
+    #[test]
+    fn a_value_is_shown_as_it_is_written() {
+        for text in ["250ms", "90s", "10m", "24h", "0ms", "1500ms"] {
+            assert_eq!(text.parse::<FlagDuration>().unwrap().to_string(), text);
+        }
+        for text in ["0", "512", "1025", "64Ki", "16Mi", "10Gi", "1Ti"] {
+            assert_eq!(text.parse::<FlagBytes>().unwrap().to_string(), text);
+        }
     }
 
     #[test]
