@@ -70,7 +70,7 @@ fn judge(kinds: &[Kind], answered: Option<Duration>) -> Result<(), (&'static str
             format!("waiting for the first list of {unfilled}"),
         ));
     }
-    if !answered.is_some_and(|ago| ago <= REACHABLE) {
+    if answered.is_none_or(|ago| ago > REACHABLE) {
         let since = answered.map_or("never".to_owned(), |ago| format!("{} s ago", ago.as_secs()));
         return Err((
             "ApiUnavailable",
