@@ -14,6 +14,7 @@ mod network;
 mod node;
 mod part;
 mod process;
+mod sandbox;
 mod setup;
 
 use std::fs::File;
@@ -29,6 +30,7 @@ pub(crate) use node::socket;
 pub(crate) use part::Lane;
 use part::Part;
 
+use crate::image::{self, Built};
 use crate::packages::{self, Purpose};
 use crate::places::Places;
 use crate::step::{self, Step};
@@ -112,13 +114,18 @@ pub(crate) fn up(places: &Places, lane: Lane) -> Result<Cluster> {
             step::say(&format!(
                 "A cluster is there, but {why}: removing it first."
             ));
-            remove(files)?;
+            down::run(files)?;
             parts(lane)
         }
         Condition::Nothing => parts(lane),
     };
-    if let Err(error) = cluster.start(&missing) {
-        let _ = remove(files);
+    // Before anything starts: what can fail without a cluster does.
+    let pause = match lane {
+        Lane::Control => None,
+        Lane::Full => Some(image::pause(places)?),
+    };
+    if let Err(error) = cluster.start(places, &missing, pause) {
+        let _ = down::run(files);
         return Err(error.context("the cluster does not start"));
     }
     Ok(cluster)
@@ -138,6 +145,13 @@ enum Condition {
 }
 
 impl Cluster {
+    /// Whether one was started that has a node.
+    pub(crate) fn is_there(places: &Places) -> bool {
+        let files = Files::new(places.state());
+        let record = process::record(&files, Part::Containerd.name());
+        record.is_some_and(|record| record.is_alive())
+    }
+
     /// The cluster that was started before.
     ///
     /// # Errors
@@ -194,7 +208,7 @@ impl Cluster {
         }
     }
 
-    fn start(&self, parts: &[Part]) -> Result<()> {
+    fn start(&self, places: &Places, parts: &[Part], pause: Option<Built>) -> Result<()> {
         if !self.files.records().is_dir() {
             let step = Step::begin("make network, keys and configuration", None);
             setup::run(&self.files)?;
@@ -203,6 +217,10 @@ impl Cluster {
         let join = setup::join(&self.files)?;
         for &part in parts {
             self.start_one(part, &join)?;
+            if part == Part::Containerd {
+                // Before the kubelet can ask for it: there is no registry that has it.
+                image::import(places, pause.as_slice())?;
+            }
         }
         Ok(())
     }
@@ -251,7 +269,11 @@ fn parts(lane: Lane) -> Vec<Part> {
         .collect()
 }
 
-fn stop(places: &Places) -> Result<()> {
+/// Stops the cluster, if there is one, and removes everything but its logs.
+///
+/// # Errors
+/// If something cannot be removed.
+pub(crate) fn stop(places: &Places) -> Result<()> {
     require_root("stop")?;
     let _lock = lock(places)?;
     let files = Files::new(places.state());
@@ -259,13 +281,7 @@ fn stop(places: &Places) -> Result<()> {
         step::say("No cluster is there.");
         return Ok(());
     }
-    remove(&files)
-}
-
-fn remove(files: &Files) -> Result<()> {
-    down::run(files)?;
-    down::tidy_names();
-    Ok(())
+    down::run(&files)
 }
 
 fn status(places: &Places) -> Result<()> {

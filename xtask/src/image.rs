@@ -1,14 +1,199 @@
-//! `cargo xtask image`.
+//! `cargo xtask image`: the container images, built and written without Docker.
+//!
+//! One static binary per image in an otherwise nearly empty root. Equal sources give equal digests,
+//! so that what has not changed is neither written nor imported again.
 
-use anyhow::{Result, bail};
+mod build;
+mod elf;
+mod node;
+mod oci;
+mod root;
 
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args as ClapArgs;
+
+use crate::cluster::{self, Cluster};
+use crate::packages::{self, Purpose};
 use crate::places::Places;
+use crate::step::{self, Step};
+
+/// The largest root that an image may have: what a node has to fetch before a pod can start.
+const MAX_ROOT_BYTES: usize = 45_000_000;
+
+/// The part of cargo's target folder for release binaries.
+const FOLDER: &str = "image";
 
 /// Options of `cargo xtask image`.
-#[derive(clap::Args)]
-pub(crate) struct Args {}
+#[derive(ClapArgs)]
+pub(crate) struct Args {
+    /// Also write them as OCI archives (one tar each) to this folder
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+/// One image: what it is called and what is in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Image {
+    /// The package whose binary of the same name is the entry point.
+    package: &'static str,
+    /// The binary.
+    binary: &'static str,
+    /// Name and tag on a node without a registry.
+    pub(crate) name: &'static str,
+    /// One line about it.
+    title: &'static str,
+}
+
+/// What installs aimass.
+pub(crate) const IMAGES: [Image; 2] = [
+    Image {
+        package: "aimass-operator",
+        binary: "aimass-operator",
+        name: "aimass.test/aimass-operator:dev",
+        title: "Turns ModelDeployments into serving pods",
+    },
+    Image {
+        package: "aimass-server",
+        binary: "aimass-server",
+        name: "aimass.test/aimass-server:dev",
+        title: "Serves one model",
+    },
+];
+
+/// What the project's own cluster needs before its first pod.
+const PAUSE: Image = Image {
+    package: "aimass-pause",
+    binary: "pause",
+    name: cluster::PAUSE_IMAGE,
+    title: "Holds a pod's namespaces",
+};
+
+/// An image on the disk.
+pub(crate) struct Built {
+    /// Which one.
+    pub(crate) image: Image,
+    /// The OCI archive.
+    pub(crate) archive: PathBuf,
+    /// `sha256:…` of its manifest.
+    pub(crate) digest: String,
+}
 
 /// Runs the command.
-pub(crate) fn run(_args: &Args, _places: &Places) -> Result<()> {
-    bail!("not there yet")
+///
+/// # Errors
+/// If an image cannot be built, or is too large.
+pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
+    let built = build(places)?;
+    if let Some(folder) = &args.output {
+        copy(&built, folder)?;
+    }
+    if Cluster::is_there(places) {
+        import(places, &built)?;
+    } else {
+        step::say("No cluster runs here: the images are not loaded into a node.");
+    }
+    for Built {
+        image,
+        archive,
+        digest,
+    } in &built
+    {
+        step::say(&format!("{}  {digest}  {}", image.name, archive.display()));
+    }
+    Ok(())
+}
+
+/// Builds the images of aimass.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn build(places: &Places) -> Result<Vec<Built>> {
+    packages::ensure(places, &[Purpose::Images])?;
+    let packages: Vec<&str> = IMAGES.iter().map(|image| image.package).collect();
+    if !places.target().join(FOLDER).exists() {
+        step::say("The first release build takes about 8 minutes on two cores.");
+    }
+    let binaries = build::run(places, FOLDER, &packages)?;
+    IMAGES
+        .into_iter()
+        .map(|image| write(places, image, &binaries))
+        .collect()
+}
+
+/// Loads images into the node of the running cluster; tells which of them it did not have.
+///
+/// # Errors
+/// If containerd refuses.
+pub(crate) fn import<'a>(places: &Places, built: &'a [Built]) -> Result<Vec<&'a Built>> {
+    let mut new = Vec::new();
+    let there = node::digests(places)?;
+    for one in built {
+        if there.get(one.image.name) == Some(&one.digest) {
+            continue;
+        }
+        let step = Step::begin(format!("load {} into the node", one.image.name), None);
+        node::import(places, &one.archive)?;
+        step.done("");
+        new.push(one);
+    }
+    Ok(new)
+}
+
+/// Builds what holds a pod's namespaces. Called by `cluster up`.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn pause(places: &Places) -> Result<Built> {
+    packages::ensure(places, &[Purpose::Images])?;
+    let binaries = build::run(places, "pause", &[PAUSE.package])?;
+    write(places, PAUSE, &binaries)
+}
+
+fn write(places: &Places, image: Image, binaries: &Path) -> Result<Built> {
+    let path = binaries.join(image.binary);
+    let binary =
+        std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    if !elf::is_static(&binary) {
+        bail!(
+            "{} is not a static binary: it would find no loader in its image",
+            path.display()
+        );
+    }
+    let entries = root::entries(image.binary, binary)?;
+    let size: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
+    if size > MAX_ROOT_BYTES {
+        bail!(
+            "{} has {size} bytes, at most {MAX_ROOT_BYTES} are allowed",
+            image.name
+        );
+    }
+    let archive = places
+        .target()
+        .join("image/archives")
+        .join(format!("{}.tar", image.binary));
+    let about = oci::About {
+        name: image.name,
+        title: image.title,
+        version: env!("CARGO_PKG_VERSION"),
+        entry_point: format!("/{}", image.binary),
+    };
+    let digest = oci::write(&archive, &about, entries)?;
+    Ok(Built {
+        image,
+        archive,
+        digest,
+    })
+}
+
+fn copy(built: &[Built], folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("failed to make the folder {}", folder.display()))?;
+    for one in built {
+        let target = folder.join(format!("{}.tar", one.image.binary));
+        std::fs::copy(&one.archive, &target)
+            .with_context(|| format!("failed to write {}", target.display()))?;
+    }
+    Ok(())
 }

@@ -61,8 +61,10 @@ impl Step {
         } else {
             format!(": {outcome}")
         };
-        self.line(&format!("  ✓ {}{outcome} ({seconds:.1} s)", self.title));
-        println!();
+        self.line(
+            &format!("  ✓ {}{outcome} ({seconds:.1} s)", self.title),
+            "\n",
+        );
     }
 
     fn show(&self, mark: &str) {
@@ -71,40 +73,30 @@ impl Step {
             .log
             .as_ref()
             .map(|log| format!(", log: {}", log.display()));
-        self.line(&format!(
+        let text = format!(
             "  {mark} {} ({seconds} s{})",
             self.title,
             log.unwrap_or_default()
-        ));
-        if !self.live {
-            println!();
-        }
+        );
+        self.line(&text, if self.live { "" } else { "\n" });
     }
 
     /// Writes the line; on a terminal over the one before.
-    fn line(&self, text: &str) {
-        if self.live {
-            print!("\r\x1b[2K{text}");
-        } else {
-            print!("{text}");
-        }
-        // Progress that cannot be shown is no reason to stop.
-        let _ = std::io::stdout().flush();
-    }
-}
-
-impl Drop for Step {
-    /// A step that failed leaves its line; what is printed next starts on a new one.
-    fn drop(&mut self) {
-        if self.live && std::thread::panicking() {
-            println!();
-        }
+    fn line(&self, text: &str, end: &str) {
+        let begin = if self.live { "\r\x1b[2K" } else { "" };
+        print(&format!("{begin}{text}{end}"));
     }
 }
 
 /// Says something that is neither a step nor an error.
 pub(crate) fn say(text: &str) {
-    println!("{text}");
+    print(&format!("{text}\n"));
+}
+
+/// Progress that nobody reads any more (`… | head`) is no reason to stop half-way.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Runs a program to its end as a step, its output in `log`.

@@ -1,23 +1,24 @@
 //! Taking the cluster down, whatever state it is in: everything of it has a fixed name (control
 //! group, namespace, interface, folders), so that no record is needed to find it.
 
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Deserialize;
 
 use crate::cluster::files::{Files, RUN};
 use crate::cluster::part::Part;
-use crate::cluster::{cgroup, mounts, network, node, process};
+use crate::cluster::{cgroup, mounts, network, process, sandbox};
 use crate::step::Step;
 
 /// How long a process may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
-/// Where the plug-ins note which pod got which interface.
-const PLUGIN_RESULTS: &str = "/var/lib/cni/results";
-/// Where network namespaces have their names.
-const NAMESPACES: &str = "/run/netns";
+/// Where the kubelet links to the logs of containers.
+const LOG_LINKS: &str = "/var/log/containers";
+/// Where the kubelet listens for drivers of devices.
+const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 
 /// Stops and removes everything but the logs.
 ///
@@ -44,13 +45,15 @@ pub(super) fn run(files: &Files) -> Result<()> {
     // What no record knows of: a start that was cut off, the runtime's helpers.
     cgroup::kill(None);
     mounts::unmount_below(&folders(files));
-    pods_namespaces();
+    sandbox::remove();
     network::down();
     cgroup::down();
     let folders = mounts::below(&folders(files));
     if !folders.is_empty() {
         bail!("still mounted, so nothing is deleted: {folders:?}: unmount it, then try again");
     }
+    kubelets_leavings(files);
+    sandbox::unmount_names();
     delete(files)?;
     let mut remains = network::remains();
     remains.extend(cgroup::remains());
@@ -65,6 +68,7 @@ pub(super) fn run(files: &Files) -> Result<()> {
 pub(super) fn anything(files: &Files) -> bool {
     !network::remains().is_empty()
         || !cgroup::remains().is_empty()
+        || sandbox::is_any()
         || files.to_delete().iter().any(|path| path.exists())
 }
 
@@ -88,55 +92,26 @@ fn delete(files: &Files) -> Result<()> {
     Ok(())
 }
 
-/// A note of the plug-ins about one interface of one pod.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Note {
-    container_id: String,
-    network_name: String,
-    netns: PathBuf,
-}
-
-/// Pods' network namespaces have random names; the plug-ins' notes say which are ours.
-fn pods_namespaces() {
-    let notes: Vec<(PathBuf, Note)> = files_of(Path::new(PLUGIN_RESULTS))
-        .into_iter()
-        .filter_map(|path| {
-            let note = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
-            Some((path, note))
-        })
-        .collect();
-    let of_ours = |note: &&(PathBuf, Note)| note.1.network_name == node::NETWORK;
-    let containers: Vec<&str> = notes
-        .iter()
-        .filter(of_ours)
-        .map(|(_, note)| note.container_id.as_str())
-        .collect();
-    // The loopback interface of the same pod has a note of its own, under another network's name.
-    for (path, note) in &notes {
-        if !containers.contains(&note.container_id.as_str()) {
-            continue;
+/// Removes what the kubelet leaves in fixed places, as far as it is ours.
+fn kubelets_leavings(files: &Files) {
+    for link in sandbox::files_of(Path::new(LOG_LINKS)) {
+        if std::fs::read_link(&link).is_ok_and(|target| target.starts_with(files.logs())) {
+            let _ = std::fs::remove_file(link);
         }
-        // `/var/run` is a link to `/run`.
-        if let Some(name) = note.netns.file_name() {
-            let point = Path::new(NAMESPACES).join(name);
-            mounts::unmount_below(&[&point]);
-            let _ = std::fs::remove_file(&point);
-        }
-        let _ = std::fs::remove_file(path);
     }
-}
-
-/// `ip netns` mounts the folder of names upon itself when it makes the first one.
-pub(super) fn tidy_names() {
-    let folder = Path::new(NAMESPACES);
-    if folder.is_dir() && files_of(folder).is_empty() {
-        mounts::unmount_below(&[folder]);
+    let socket = Path::new(DEVICE_PLUGINS).join("kubelet.sock");
+    // Of another kubelet if somebody listens.
+    if UnixStream::connect(&socket).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
+        let _ = std::fs::remove_file(socket);
+    }
+    for folder in [
+        DEVICE_PLUGINS,
+        "/var/lib/kubelet",
+        LOG_LINKS,
+        sandbox::NOTES,
+        "/var/lib/cni",
+    ] {
+        // Only empty folders can be removed like this.
         let _ = std::fs::remove_dir(folder);
     }
-}
-
-fn files_of(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).collect()
 }
