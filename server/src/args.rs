@@ -176,6 +176,9 @@ pub struct FetchArgs {
     /// Host that may have private addresses. Repeatable.
     #[arg(long, env = "AIMASS_ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Vec<String>,
+    /// Address of the API server, which is never fetched from. Kubernetes sets it.
+    #[arg(long, env = "KUBERNETES_SERVICE_HOST", hide = true)]
+    pub kubernetes_service_host: Option<String>,
     /// File for the reason of a failure.
     #[arg(
         long,

@@ -2,6 +2,7 @@
 //!
 //! Pure. Called by `main.rs`.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct FetchConfig {
     pub allow_http: bool,
     /// Hosts that may have private addresses.
     pub allow_hosts: Vec<String>,
+    /// Addresses that are never fetched from.
+    pub forbidden: Vec<IpAddr>,
     /// Where the reason of a failure is written.
     pub termination_log: PathBuf,
 }
@@ -60,6 +63,7 @@ impl TryFrom<FetchArgs> for FetchConfig {
             ca_file,
             allow_http,
             allow_host,
+            kubernetes_service_host,
             termination_log,
             log: _, // used by main before anything else
         } = args;
@@ -96,6 +100,10 @@ impl TryFrom<FetchArgs> for FetchConfig {
             ca_file: ca_file.map(PathBuf::from),
             allow_http,
             allow_hosts: allow_host,
+            forbidden: kubernetes_service_host
+                .and_then(|host| host.parse().ok())
+                .into_iter()
+                .collect(),
             termination_log: termination_log.into(),
         })
     }
