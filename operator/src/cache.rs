@@ -74,8 +74,8 @@ pub(crate) struct Cache<V> {
 struct Inner<V> {
     entries: BTreeMap<Key, Entry<V>>,
     groups: BTreeMap<String, BTreeSet<Key>>,
-    /// uids that we saw or made disappear, oldest first.
-    tombstones: VecDeque<String>,
+    /// uids that we saw or made disappear, and at which version, oldest first.
+    tombstones: VecDeque<(String, u64)>,
     /// During a relist: what it brought so far.
     listed: Option<BTreeSet<Key>>,
 }
@@ -111,7 +111,10 @@ impl<V> Cache<V> {
             Event::Apply(object) => self.saw(item(object)).into_iter().collect(),
             Event::Delete(object) => {
                 let item = item(object);
-                self.gone(&item.key, &item.uid).into_iter().collect()
+                // Deleted, or only no longer selected: a live GET may still find it as it is now.
+                self.gone_at(&item.key, &item.uid, item.version)
+                    .into_iter()
+                    .collect()
             }
             Event::Init => {
                 self.write().listed = Some(BTreeSet::new());
@@ -139,9 +142,15 @@ impl<V> Cache<V> {
 
     /// Forgets the object of that name and uid, and whatever an old view may still say of that uid.
     pub(crate) fn gone(&self, key: &Key, uid: &str) -> Option<Changed> {
+        self.gone_at(key, uid, u64::MAX)
+    }
+
+    /// As [`Cache::gone`], but believes whoever saw the object at `version` or later.
+    fn gone_at(&self, key: &Key, uid: &str, version: u64) -> Option<Changed> {
         let mut inner = self.write();
-        inner.bury(uid);
-        if inner.entries.get(key).is_none_or(|entry| entry.uid != uid) {
+        inner.bury(uid, version);
+        let entry = inner.entries.get(key)?;
+        if entry.uid != uid || entry.version > version {
             return None;
         }
         inner.remove(key)
@@ -225,7 +234,9 @@ impl<V> Cache<V> {
 
 impl<V> Inner<V> {
     fn saw(&mut self, item: Item<V>) -> Option<Changed> {
-        if self.tombstones.contains(&item.uid) {
+        let is_buried =
+            |(uid, version): &(String, u64)| *uid == item.uid && item.version < *version;
+        if self.tombstones.iter().any(is_buried) {
             return None;
         }
         if let Some(held) = self.entries.get_mut(&item.key) {
@@ -276,14 +287,15 @@ impl<V> Inner<V> {
         })
     }
 
-    fn bury(&mut self, uid: &str) {
-        if self.tombstones.iter().any(|known| known == uid) {
+    fn bury(&mut self, uid: &str, version: u64) {
+        if let Some((_, known)) = self.tombstones.iter_mut().find(|(known, _)| known == uid) {
+            *known = version.max(*known);
             return;
         }
         if self.tombstones.len() >= TOMBSTONES {
             self.tombstones.pop_front();
         }
-        self.tombstones.push_back(uid.to_owned());
+        self.tombstones.push_back((uid.to_owned(), version));
     }
 }
 
@@ -414,6 +426,19 @@ mod tests {
         assert!(cache.gone(&key("a"), "u1").is_some());
         assert_eq!(cache.saw(item("a", "u1", 11)), None);
         assert!(cache.saw(item("a", "u2", 12)).is_some());
+    }
+
+    #[test]
+    fn an_object_that_is_only_no_longer_selected_can_be_seen_again() {
+        let cache = cache();
+        cache.saw(item("a", "u1", 10));
+        let unselected = Event::Delete(item("a", "u1", 11));
+        assert_eq!(cache.apply(unselected.clone(), |item| item).len(), 1);
+        assert_eq!(cache.saw(item("a", "u1", 10)), None);
+        assert!(cache.saw(item("a", "u1", 11)).is_some());
+        cache.saw(item("a", "u1", 12));
+        assert_eq!(cache.apply(unselected, |item| item), vec![]);
+        assert_eq!(cache.get(&key("a")), Some(Known::Present(Arc::new(12))));
     }
 
     #[test]

@@ -201,11 +201,14 @@ fn check_plan(world: &World, plan: &Plan) {
 /// An eighth of `PROPTEST_CASES` (256): each case is up to 40 reconciles; a soak asks for more.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
-    ProptestConfig { cases: (default.cases / 8).max(1), failure_persistence: None, ..default }
+    ProptestConfig {
+        cases: (default.cases / 8).max(1),
+        failure_persistence: None,
+        ..default
+    }
 }
 
 proptest! {
-    // an eighth of PROPTEST_CASES (256): each case is up to 40 reconciles, and a soak asks for more
     #![proptest_config(config())]
 
     #[test]

@@ -155,7 +155,7 @@ fn config_map(
     };
     let digest = digest(&files);
     match wanted {
-        Some(wanted) if wanted != digest => Resolved::Mismatch(
+        Some(wanted) if wanted != digest && wanted != of_folder(&files) => Resolved::Mismatch(
             Content {
                 digest: Some(wanted.to_owned()),
                 files: None,
@@ -171,21 +171,26 @@ fn config_map(
     }
 }
 
-/// Of one file its own, of several that of the lines `<hex>  <name>\n` in order of names.
+/// Of one file its own, of several that of the folder. The server takes either for one file.
 fn digest(files: &Files) -> String {
-    let of = |bytes: &[u8]| hex(&Sha256::digest(bytes));
-    let mut all = files.iter();
-    let text = match (all.next(), all.next()) {
-        (Some((_, only)), None) => of(&only.0),
-        _ => {
-            let lines: String = files
-                .iter()
-                .map(|(name, file)| format!("{}  {name}\n", of(&file.0)))
-                .collect();
-            of(lines.as_bytes())
-        }
-    };
-    format!("sha256:{text}")
+    let mut all = files.values();
+    match (all.next(), all.next()) {
+        (Some(only), None) => format!("sha256:{}", sha256(&only.0)),
+        _ => of_folder(files),
+    }
+}
+
+/// Over the lines `<hex>  <name>\n` in order of names.
+fn of_folder(files: &Files) -> String {
+    let lines: String = files
+        .iter()
+        .map(|(name, file)| format!("{}  {name}\n", sha256(&file.0)))
+        .collect();
+    format!("sha256:{}", sha256(lines.as_bytes()))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 fn few(files: &Files) -> String {
@@ -199,5 +204,77 @@ fn few(files: &Files) -> String {
         "none".to_owned()
     } else {
         format!("{}{more}", names.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "sha256:9a129038d9a00aed0cf6a7ea059ca50a813449061ab87848cf1a13eafdf33b2c";
+
+    fn reference(names: &[&str]) -> Reference {
+        let file = |name: &&str| ((*name).to_owned(), ByteString(b"weights".to_vec()));
+        Reference::ConfigMap(names.iter().map(file).collect())
+    }
+
+    #[track_caller]
+    fn check(key: Option<&str>, digest: Option<&str>, names: &[&str], expect: Result<&str, &str>) {
+        let resolved = config_map("iris", key, digest, &reference(names));
+        match (resolved, expect) {
+            (Resolved::Found(content), Ok(digest)) => {
+                assert_eq!(content.digest.as_deref(), Some(digest));
+                assert!(content.files.is_some());
+            }
+            (Resolved::Mismatch(_, message), Err(part)) => {
+                assert!(message.contains(part), "{message}")
+            }
+            (Resolved::Unresolved(Accepted::Missing { message, .. }), Err(part)) => {
+                assert!(message.contains(part), "{message}");
+            }
+            (resolved, expect) => panic!("{resolved:?}, expected {expect:?}"),
+        }
+    }
+
+    #[test]
+    fn one_file_has_its_own_digest_and_several_that_of_their_folder() {
+        check(None, None, &["model.onnx"], Ok(FILE));
+        check(Some("b.onnx"), None, &["a.onnx", "b.onnx"], Ok(FILE));
+        check(None, Some(FILE), &["model.onnx"], Ok(FILE));
+        let Reference::ConfigMap(files) = reference(&["model.onnx"]) else {
+            panic!()
+        };
+        check(None, Some(&of_folder(&files)), &["model.onnx"], Ok(FILE));
+        let Reference::ConfigMap(files) = reference(&["a.onnx", "b.bin"]) else {
+            panic!()
+        };
+        check(None, None, &["a.onnx", "b.bin"], Ok(&of_folder(&files)));
+    }
+
+    #[test]
+    fn what_is_missing_or_another_is_named() {
+        check(None, None, &[], Err("is empty"));
+        check(Some("b"), None, &["a"], Err("has no key b"));
+        check(None, Some("sha256:00"), &["a"], Err("spec says sha256:00"));
+        check(
+            Some("b"),
+            Some("sha256:00"),
+            &["a", "b"],
+            Err("correct spec.model.source.configMap.digest"),
+        );
+    }
+
+    #[test]
+    fn a_description_is_short_and_without_a_query() {
+        let url = format!("https://example.com/{}.onnx?token=secret", "x".repeat(400));
+        let source = Source::Http {
+            url,
+            digest: String::new(),
+            secret: None,
+            max_size: String::new(),
+        };
+        let text = describe(&source);
+        assert_eq!(text.chars().count(), 256);
+        assert!(text.ends_with("x.onnx"));
     }
 }

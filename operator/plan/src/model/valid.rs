@@ -203,5 +203,11 @@ fn runtime(wire: &WireRuntime) -> Result<Runtime, Rejection> {
     })
 }
 
+/// `spec.rollout` alone, for the tables of `rollout`.
+#[cfg(test)]
+pub(crate) fn rollout_for_tests(wire: &aimass_crds::model_deployment::Rollout) -> Rollout {
+    rollout::rollout(wire).unwrap()
+}
+
 #[cfg(test)]
 mod tests;

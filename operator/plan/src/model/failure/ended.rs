@@ -27,12 +27,9 @@ pub(super) fn artifact(facts: &Facts<'_>) -> Option<PodFailure> {
     written(facts, &ARTIFACT)
 }
 
-/// Killed by the kernel, or refused by the server because it would be.
+/// Killed by the kernel.
 pub(super) fn out_of_memory(facts: &Facts<'_>) -> Option<PodFailure> {
-    let killed = ended(facts).find(|(_, _, end)| end.reason == "OOMKilled");
-    let Some((pod, container, _)) = killed else {
-        return written(facts, &[Reason::OutOfMemory]);
-    };
+    let (pod, container, _) = ended(facts).find(|(_, _, end)| end.reason == "OOMKilled")?;
     let limit = limit(facts, &container.name).unwrap_or_default();
     Some(PodFailure {
         reason: Reason::OutOfMemory,
@@ -45,9 +42,9 @@ pub(super) fn out_of_memory(facts: &Facts<'_>) -> Option<PodFailure> {
     })
 }
 
-/// The model or the engine, as the server found them.
+/// The model, as the engine found it.
 pub(super) fn model(facts: &Facts<'_>) -> Option<PodFailure> {
-    written(facts, &[Reason::ModelLoadFailed, Reason::EngineUnavailable])
+    written(facts, &[Reason::ModelLoadFailed])
 }
 
 /// Any other end, seen more than once.
