@@ -1,48 +1,118 @@
-//! Log lines: JSON on stdout for machines, or text for a terminal.
+//! Log lines on stdout: JSON for machines, or text for a terminal; bounded in number and length.
+//!
+//! Called once by each `main`. What a line may contain is the business of who writes it: never
+//! payload, keys or header values.
 
-use anyhow::Context as _;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::time::FormatTime;
+mod cap;
+mod line;
 
+use std::io::Write as _;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, bail};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer};
+
+use self::cap::Cap;
+use self::line::Fields;
 use crate::args::{LogArgs, LogFormat};
+
+/// What `--log-level` may be besides directives.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Starts logging for the whole process.
 ///
 /// # Errors
 /// `--log-level` is no valid filter, or logging was started before.
 pub fn init(args: &LogArgs) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .parse(&args.log_level)
-        .with_context(|| {
-            format!(
-                "--log-level must be error, warn, info, debug, trace or directives, is {:?}",
-                args.log_level
-            )
-        })?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_timer(Milliseconds)
-        .with_writer(std::io::stdout);
-    let started = match args.log_format {
-        LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
-        LogFormat::Text => builder.try_init(),
+    let lines = Lines {
+        format: args.log_format,
+        cap: Mutex::default(),
     };
-    started.map_err(|error| anyhow::anyhow!("failed to start logging: {error}"))
+    let subscriber = tracing_subscriber::registry()
+        .with(filter(&args.log_level)?)
+        .with(lines);
+    subscriber.try_init().context("failed to start logging")
 }
 
-/// RFC 3339 in UTC with milliseconds.
-struct Milliseconds;
+/// The filter of `--log-level`.
+fn filter(text: &str) -> anyhow::Result<EnvFilter> {
+    let rule = || {
+        format!(
+            "--log-level must be off, error, warn, info, debug, trace, or a list such as \
+             info,aimass_server=debug, is {text:?}"
+        )
+    };
+    // To the filter any word is a target to log alone: a misspelt level would silence all else.
+    let is_known = |part: &str| {
+        part.contains('=') || LEVELS.iter().any(|level| part.eq_ignore_ascii_case(level))
+    };
+    if !text.split(',').all(is_known) {
+        bail!(rule());
+    }
+    EnvFilter::builder().parse(text).with_context(rule)
+}
 
-impl FormatTime for Milliseconds {
-    fn format_time(
-        &self,
-        writer: &mut tracing_subscriber::fmt::format::Writer<'_>,
-    ) -> std::fmt::Result {
-        write!(writer, "{:.3}", crate::clock::now())
+/// Writes each event as one line, as far as the cap admits.
+struct Lines {
+    format: LogFormat,
+    cap: Mutex<Cap>,
+}
+
+impl Lines {
+    fn write(&self, fields: &Fields, level: Level, target: &str) {
+        let line = fields.line(self.format, crate::clock::now(), level, target);
+        // Nobody is left to be told that stdout is closed.
+        let _written = std::io::stdout().lock().write_all(line.as_bytes());
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let metadata = event.metadata();
+        let now = crate::clock::boottime();
+        let admission = self
+            .cap
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .admit(*metadata.level(), now);
+        for (level, suppressed) in admission.suppressed {
+            let mut fields = Fields::of("log lines of this level were left out");
+            fields.raw("suppressed", suppressed.to_string());
+            self.write(&fields, level, module_path!());
+        }
+        if admission.write {
+            let mut fields = Fields::default();
+            event.record(&mut fields);
+            self.write(&fields, *metadata.level(), metadata.target());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_a_list_is_a_filter() {
+        for text in [
+            "info",
+            "WARN",
+            "off",
+            "info,aimass_server=debug",
+            "warn,hyper=off",
+        ] {
+            assert!(filter(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_level_is_refused() {
+        for text in ["", "verbose", "info,debgu", "hyper=loud", "aimass_server"] {
+            let error = filter(text).unwrap_err().to_string();
+            assert!(error.starts_with("--log-level must be"), "{text}: {error}");
+        }
     }
 }
