@@ -1,5 +1,5 @@
 //! The admin port: probes and metrics on a thread of their own, so that they answer while all else
-//! is saturated.
+//! is saturated. Started by every `main`; what it shows is shared with the rest of the process.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,6 +20,11 @@ use crate::shutdown::Stop;
 
 /// How long the data runtime may be silent before `/livez` fails.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Probes and scrapes are few; their connections must not use up the process's files.
+const CONNECTIONS: usize = 64;
+/// How long an answer under way may take when the process ends.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Says whether the process is alive, or what is wrong.
 pub type Live = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -73,8 +78,11 @@ pub fn start(address: SocketAddr, admin: Admin) -> anyhow::Result<Handle> {
                     Ok(listener) => listener,
                     Err(error) => return tracing::error!(%error, "failed to serve the admin port"),
                 };
-                let limits = Limits::default();
-                listener::serve(listener, routes(admin), limits, stopped, Duration::ZERO).await;
+                let limits = Limits {
+                    connections: CONNECTIONS,
+                    ..Limits::default()
+                };
+                listener::serve(listener, routes(admin), limits, stopped, GRACE).await;
             });
         })?;
     Ok(Handle { stop, address })
@@ -103,14 +111,18 @@ impl Heartbeat {
     /// # Errors
     /// It has not: for how long.
     pub fn check(&self) -> Result<(), String> {
-        let silent = crate::clock::boottime().saturating_sub(*self.0.borrow());
-        if silent > HEARTBEAT_LIMIT {
-            return Err(format!(
-                "the main loop has not run for {} s",
-                silent.as_secs()
-            ));
-        }
-        Ok(())
+        judge(*self.0.borrow(), crate::clock::boottime())
+    }
+}
+
+/// Whether a beat is fresh enough at `now`.
+fn judge(beat: Duration, now: Duration) -> Result<(), String> {
+    match now.saturating_sub(beat) {
+        silent if silent > HEARTBEAT_LIMIT => Err(format!(
+            "the main loop has not run for {} s",
+            silent.as_secs()
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -146,4 +158,19 @@ async fn show_metrics(State(admin): State<Admin>) -> Response {
         metrics::encode(&admin.registry),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loop_that_misses_ten_seconds_is_not_alive() {
+        let at = Duration::from_secs;
+        assert_eq!(judge(at(100), at(100)), Ok(()));
+        assert_eq!(judge(at(100), at(110)), Ok(()));
+        assert_eq!(judge(at(101), at(100)), Ok(()));
+        let dead = Err("the main loop has not run for 11 s".to_owned());
+        assert_eq!(judge(at(100), at(111)), dead);
+    }
 }

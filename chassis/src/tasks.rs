@@ -7,10 +7,21 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use prometheus_client::metrics::counter::Counter;
 use tokio_util::task::TaskTracker;
+
+/// One for the process, because a panic has no other place to be seen.
+static PANICS: LazyLock<Counter> = LazyLock::new(Counter::default);
+
+/// Counts the background tasks of this process that panicked; to be registered by it.
+#[must_use]
+pub fn panics() -> Counter {
+    PANICS.clone()
+}
 
 /// The tasks of one process or one part of it.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +34,8 @@ impl Tasks {
         Self::default()
     }
 
-    /// Runs `future` in the background; a panic is logged under `name` and ends only that task.
+    /// Runs `future` in the background; a panic is logged under `name`, counted, and ends only that
+    /// task.
     pub fn spawn<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -48,6 +60,7 @@ where
 
 async fn contained<F: Future<Output = ()>>(name: &'static str, future: F) {
     if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+        PANICS.inc();
         tracing::error!(task.name = name, "a background task panicked and has ended");
     }
 }
@@ -57,11 +70,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_ends_only_its_task() {
+    async fn a_panic_is_counted_and_ends_only_its_task() {
         let tasks = Tasks::new();
         tasks.spawn("bad", async { panic!("on purpose") });
         tasks.spawn("good", async {});
         assert!(tasks.drain(Duration::from_secs(5)).await);
+        assert_eq!(panics().get(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -86,7 +86,7 @@ impl fmt::Display for FlagDuration {
         let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
         let unit = units
             .iter()
-            .find(|(each, _)| millis > 0 && millis % each == 0);
+            .find(|(each, _)| millis > 0 && millis.is_multiple_of(*each));
         let (each, name) = unit.copied().unwrap_or((1, "ms"));
         write!(f, "{}{name}", millis / each)
     }
@@ -103,7 +103,7 @@ impl fmt::Display for FlagBytes {
         ];
         let unit = units
             .iter()
-            .find(|(each, _)| self.0 > 0 && self.0 % each == 0);
+            .find(|(each, _)| self.0 > 0 && self.0.is_multiple_of(*each));
         let (each, name) = unit.copied().unwrap_or((1, ""));
         write!(f, "{}{name}", self.0 / each)
     }

@@ -78,7 +78,9 @@ async fn who_rests_too_long_is_closed() {
 #[tokio::test]
 async fn an_answer_may_take_longer_than_any_bound_on_its_client() {
     let server = Server::start(limits()).await;
-    let answer = server.talk("GET /slow HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let answer = server
+        .talk("GET /slow HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await;
     assert!(answer.ends_with("slow"), "{answer}");
 }
 
