@@ -122,6 +122,15 @@ pub(crate) fn build(places: &Places) -> Result<Vec<Built>> {
         .collect()
 }
 
+/// Builds the binaries of `packages` as those of the images are built; gives their folder.
+///
+/// # Errors
+/// If cargo fails; the error names its log.
+pub(crate) fn binaries(places: &Places, title: &str, packages: &[&str]) -> Result<PathBuf> {
+    packages::ensure(places, &[Purpose::Images])?;
+    build::run(places, title, packages)
+}
+
 /// Loads images into the node of the running cluster; tells which of them it did not have.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
     reason = "a command-line tool speaks to its user there"
 )]
 
+mod bench;
 mod chart;
 mod ci;
 mod clock;
@@ -43,6 +44,8 @@ struct Cli {
 /// One variant per command, each in the file of its name.
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the project's figures, each beside what it is compared with
+    Bench(bench::Args),
     /// Lint, render and package the Helm chart
     Chart(chart::Args),
     /// Everything that must hold: format, lints, documents, generated files, all lanes of tests
@@ -64,6 +67,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let Cli { command, places } = Cli::parse();
     let result = match command {
+        Command::Bench(args) => bench::run(&args, &places),
         Command::Chart(args) => chart::run(&args, &places),
         Command::Ci(args) => ci::run(&args, &places),
         Command::Codegen(args) => codegen::run(&args, &places),

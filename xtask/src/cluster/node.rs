@@ -106,7 +106,7 @@ pub(super) fn kubelet_config(files: &Files, is_cgroup_v1: bool) -> Value {
         "podLogsDir": files.logs().join("pods"),
         "volumePluginDir": files.data("volume-plugins"),
         "serializeImagePulls": false,
-        "maxPods": 60,
+        "maxPods": 250,
         "registerNode": true,
     });
     if is_cgroup_v1 && let Some(fields) = config.as_object_mut() {
