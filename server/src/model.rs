@@ -107,7 +107,12 @@ impl Model {
             let Some(inputs) = self.probes(1, free) else {
                 continue;
             };
-            match self.engine.run(&inputs) {
+            let shapes = inputs.iter().map(|input| input.shape().to_vec()).collect();
+            match self
+                .engine
+                .prepare(&shapes)
+                .and_then(|()| self.engine.run(&inputs))
+            {
                 Ok(outputs) => return self.check_outputs(&outputs),
                 Err(failure) => {
                     first_failure.get_or_insert(failure);

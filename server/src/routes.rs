@@ -9,6 +9,7 @@ mod health;
 mod infer;
 mod record;
 mod reply;
+mod suppress;
 mod v1;
 mod v2;
 

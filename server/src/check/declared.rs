@@ -15,6 +15,10 @@ const MAX_TENSORS: usize = 256;
 
 /// The signature of the main graph.
 pub(super) fn signature(graph: &Graph<'_>) -> Result<Signature, Refusal> {
+    // Before anything is compared with all others. Inputs may be initializers too, so those are counted below.
+    if graph.outputs.len() > MAX_TENSORS {
+        return Err(count("outputs", graph.outputs.len()));
+    }
     let mut constants = BTreeSet::new();
     for initializer in &graph.initializers {
         constants.insert(tensor::read(initializer)?.name);
@@ -38,14 +42,16 @@ pub(super) fn signature(graph: &Graph<'_>) -> Result<Signature, Refusal> {
     }
     for (what, specs) in [("inputs", &inputs), ("outputs", &outputs)] {
         if specs.is_empty() || specs.len() > MAX_TENSORS {
-            let text = format!(
-                "the model has {} {what}, 1 to {MAX_TENSORS} are allowed",
-                specs.len()
-            );
-            return Err(Refusal::new(text));
+            return Err(count(what, specs.len()));
         }
     }
     Ok(Signature::new(inputs, outputs))
+}
+
+fn count(what: &str, count: usize) -> Refusal {
+    Refusal::new(format!(
+        "the model has {count} {what}, 1 to {MAX_TENSORS} are allowed"
+    ))
 }
 
 /// The name of a declared value.

@@ -61,6 +61,15 @@ impl Tract {
         signature: Signature,
         limits: Limits,
     ) -> Result<Self, Failure> {
+        for spec in signature.inputs().iter().chain(signature.outputs()) {
+            if convert::datum(spec.datatype).is_none() {
+                let name = spec.datatype.oip_name();
+                return Err(Failure::new(
+                    &spec.name,
+                    format!("type {name} is not supported"),
+                ));
+            }
+        }
         let weight_bytes = size_of_all(folder, &files);
         let listed = Listed {
             root: folder.canonicalize().ok(),

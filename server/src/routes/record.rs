@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::caller::request_id;
 use super::reply::Reply;
+use super::suppress::{Line, Suppress};
 use crate::metrics::{Method, Protocol, Request as RequestLabels, Word};
 use crate::model::Model;
 use crate::state::State;
@@ -212,6 +213,18 @@ impl Trace {
 
     fn log(&self, status: u16, kind: &str, response_bytes: usize, took: Duration) {
         let settings = self.state.settings();
+        static WARN: Suppress = Suppress::new();
+        static INFO: Suppress = Suppress::new();
+        static DEBUG: Suppress = Suppress::new();
+        let lines = match status {
+            500.. => &WARN,
+            400..500 => &INFO,
+            _ => &DEBUG,
+        };
+        let Line::Write { suppressed } = lines.line(Instant::now()) else {
+            return;
+        };
+        let suppressed = (suppressed > 0).then_some(suppressed);
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
@@ -223,7 +236,7 @@ impl Trace {
                     request.bytes = self.request_bytes,
                     response.bytes = response_bytes,
                     http.status = status,
-                    error.kind = kind,
+                    error.kind = (kind != "ok").then_some(kind),
                     model.name = settings.model_name,
                     model.version = settings.model_version,
                     rows = self.rows,
@@ -231,7 +244,8 @@ impl Trace {
                     queue_ms = self.queue.map(milliseconds),
                     infer_ms = self.infer.map(milliseconds),
                     encode_ms = self.encode.map(milliseconds),
-                    duration_ms = milliseconds(took)
+                    duration_ms = milliseconds(took),
+                    suppressed
                     },
                     "request"
                 )
