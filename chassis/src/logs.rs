@@ -8,6 +8,7 @@ mod line;
 
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use tracing::{Event, Level, Subscriber};
@@ -18,6 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer};
 use self::cap::Cap;
 use self::line::Fields;
 use crate::args::{LogArgs, LogFormat};
+use crate::clock;
 
 /// What `--log-level` may be besides directives.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -30,6 +32,8 @@ pub fn init(args: &LogArgs) -> anyhow::Result<()> {
     let lines = Lines {
         format: args.log_format,
         cap: Mutex::default(),
+        time: clock::boottime,
+        out: to_stdout,
     };
     let subscriber = tracing_subscriber::registry()
         .with(filter(&args.log_level)?)
@@ -56,23 +60,28 @@ fn filter(text: &str) -> anyhow::Result<EnvFilter> {
 }
 
 /// Writes each event as one line, as far as the cap admits.
-struct Lines {
+struct Lines<W> {
     format: LogFormat,
     cap: Mutex<Cap>,
+    time: fn() -> Duration,
+    out: W,
 }
 
-impl Lines {
+fn to_stdout(line: &str) {
+    // Nobody is left to be told that stdout is closed.
+    let _written = std::io::stdout().lock().write_all(line.as_bytes());
+}
+
+impl<W: Fn(&str)> Lines<W> {
     fn write(&self, fields: &Fields, level: Level, target: &str) {
-        let line = fields.line(self.format, crate::clock::now(), level, target);
-        // Nobody is left to be told that stdout is closed.
-        let _written = std::io::stdout().lock().write_all(line.as_bytes());
+        (self.out)(&fields.line(self.format, clock::now(), level, target));
     }
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber, W: Fn(&str) + 'static> Layer<S> for Lines<W> {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        let now = crate::clock::boottime();
+        let now = (self.time)();
         let admission = self
             .cap
             .lock()
@@ -93,7 +102,54 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+
+    /// The time in the only test that tells it.
+    static SECONDS: AtomicU64 = AtomicU64::new(10);
+
+    #[test]
+    fn a_flood_is_cut_and_counted() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&written);
+        let out = move |line: &str| sink.lock().unwrap().push(line.to_owned());
+        let time = || Duration::from_secs(SECONDS.load(Ordering::Relaxed));
+        let lines = Lines {
+            format: LogFormat::Json,
+            cap: Mutex::default(),
+            time,
+            out,
+        };
+        let subscriber = tracing_subscriber::registry()
+            .with(filter("info").unwrap())
+            .with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 0..500_u64 {
+                tracing::info!(request.number = number, request.id = %"x", "a flood");
+                tracing::debug!("not wanted");
+            }
+            SECONDS.store(11, Ordering::Relaxed);
+            tracing::warn!("after the flood");
+        });
+        let lines = written.lock().unwrap().clone();
+        let json = |line: &String| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let first = json(lines.first().unwrap());
+        assert_eq!(first["message"], "a flood");
+        assert_eq!(
+            (&first["request.number"], &first["request.id"]),
+            (&0.into(), &"x".into())
+        );
+        let last: Vec<_> = lines.iter().rev().take(2).map(json).collect();
+        assert_eq!(
+            (&last[0]["level"], &last[0]["message"]),
+            (&"warn".into(), &"after the flood".into())
+        );
+        let left_out = (&last[1]["level"], &last[1]["suppressed"]);
+        assert_eq!(left_out, (&"info".into(), &400.into()));
+        assert_eq!(lines.len(), 102);
+    }
 
     #[test]
     fn a_level_or_a_list_is_a_filter() {
