@@ -57,7 +57,7 @@ const GOOD: [&[&str]; 4] = [
 const BAD: [(&str, &str); 4] = [
     ("replica=1", "replica"),
     ("adminPort=80", "adminPort"),
-    ("logLevel=loud", "logLevel"),
+    ("logFormat=xml", "logFormat"),
     ("watchNamespace=Team_A", "watchNamespace"),
 ];
 

@@ -30,7 +30,9 @@ pub(crate) struct Args {
 }
 
 /// What can be written on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+///
+/// Written in this order: the last one takes in what the first ones wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 enum Part {
     /// crds/yaml and charts/aimass/crds, from the types of aimass-crds
     Crds,
@@ -49,7 +51,6 @@ enum Part {
 }
 
 impl Part {
-    /// In this order: the last one takes in what the first ones wrote.
     const ALL: [Self; 7] = [
         Self::Crds,
         Self::Openapi,
@@ -82,11 +83,12 @@ struct Generated {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
-    let parts = if args.parts.is_empty() {
-        &Part::ALL[..]
+    let mut parts = if args.parts.is_empty() {
+        Part::ALL.to_vec()
     } else {
-        &args.parts
+        args.parts.clone()
     };
+    parts.sort();
     let mut stale = Vec::new();
     for part in parts {
         for file in part.files(places)? {

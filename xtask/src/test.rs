@@ -15,7 +15,7 @@ use anyhow::{Result, bail};
 
 pub(crate) use self::cluster::Shared;
 pub(crate) use self::counts::Counts;
-pub(crate) use self::runner::{Outcome, Show, run as run_command};
+pub(crate) use self::runner::{Outcome, Show, log, run as run_command};
 use crate::places::Places;
 use crate::{ci, step};
 
@@ -127,7 +127,7 @@ pub(crate) fn run_lane(lane: Lane, selection: &Selection<'_>, places: &Places) -
     if lane != Lane::Pure {
         // The lanes start the binaries that lie beside them.
         let mut build = cargo(places, &["build", "--bins", "--test", lane.name()]);
-        let log = runner::log(places, &format!("{}-build", lane.name()));
+        let log = log(places, &format!("{}-build", lane.name()));
         step::run(
             &format!("build lane {}", lane.name()),
             build.arg("--quiet"),

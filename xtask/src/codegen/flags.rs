@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{Generated, markdown_header};
 use crate::places::Places;
-use crate::step;
+use crate::{step, test};
 
 /// What is asked for help, in the order of the page.
 const COMMANDS: [(&str, &[&str]); 4] = [
@@ -54,18 +54,15 @@ What each binary says of itself with `--help`. Every flag has an environment var
 names set the operator's flags, and the operator sets the server's: nobody else needs to.
 ";
 
-/// The binaries of the workspace by name, built as the tests of all members build them: with the
-/// same features, so that nothing is compiled twice.
+/// The binaries of the workspace by name, built as its tests build them: with the same features, so
+/// that nothing is compiled twice.
 fn build(places: &Places) -> Result<BTreeMap<String, PathBuf>> {
-    let mut cargo = Command::new("cargo");
-    cargo.current_dir(places.repository());
-    cargo.args([
-        "build",
-        "--workspace",
-        "--exclude=aimass-tests",
-        "--all-targets",
-        "--locked",
-    ]);
+    let arguments = ["build", "--bins", "--test=fresh"];
+    // Once to build, with progress; once more, with nothing left to do, to learn where they are.
+    let log = test::log(places, "flags-build");
+    let mut cargo = test::cargo(places, &arguments);
+    step::run("build the binaries", &mut cargo, &log)?;
+    let mut cargo = test::cargo(places, &arguments);
     let messages = step::output(cargo.args(["--quiet", "--message-format=json"]))?;
     let messages = messages
         .lines()

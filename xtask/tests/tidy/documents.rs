@@ -264,3 +264,46 @@ fn t12_every_reason_that_asks_for_something_says_what() {
         "Say in docs/troubleshooting.md what it means and what to do, or list it here as no trouble.",
     );
 }
+
+#[test]
+fn t12_the_chart_sets_every_flag_of_the_operator() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap_or_default();
+    let (flags, values) = (
+        read("docs/reference/flags.md"),
+        read("charts/aimass/values.yaml"),
+    );
+    let template = read("charts/aimass/templates/deployment.yaml");
+    let (_, section) = flags
+        .split_once("\n## aimass-operator\n")
+        .expect("the page has the operator");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let names = section
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--"));
+    let names: Vec<_> = names
+        .filter_map(|line| line.split([' ', '[', '=']).next())
+        .collect();
+    assert!(names.len() > 5, "the page is not understood: {names:?}");
+    let mut found = Vec::new();
+    for name in names {
+        let value = camel(name);
+        let is_set = template.contains(&format!("--{name}")) && template.contains(&value);
+        if !is_set || !values.contains(&format!("\n{value}: ")) {
+            found.push(format!("--{name} ({value})"));
+        }
+    }
+    none(
+        &found,
+        "Add the value to charts/aimass/{values.yaml,values.schema.json} and pass it in templates/deployment.yaml.",
+    );
+}
+
+/// `admin-port` → `adminPort`.
+fn camel(flag: &str) -> String {
+    let mut words = flag.split('-');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (head, tail) = word.split_at(word.len().min(1));
+        name + &head.to_uppercase() + tail
+    })
+}
