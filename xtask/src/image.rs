@@ -7,6 +7,7 @@ mod build;
 mod elf;
 mod node;
 mod oci;
+mod registry;
 mod root;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Also write them as OCI archives (one tar each) to this folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Also push them to this registry (such as ghcr.io/me), with the credentials of `docker login`
+    #[arg(long, value_name = "REGISTRY")]
+    push: Option<String>,
 }
 
 /// One image: what it is called and what is in it.
@@ -80,6 +84,15 @@ pub(crate) struct Built {
     pub(crate) digest: String,
 }
 
+impl Built {
+    /// A name that another image never has. A node and a Deployment notice a new image by its name
+    /// only.
+    fn unique_name(&self) -> String {
+        let digits = self.digest.trim_start_matches("sha256:").chars().take(12);
+        format!("{}-{}", self.image.name, digits.collect::<String>())
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -88,6 +101,11 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
     let built = build(places)?;
     if let Some(folder) = &args.output {
         copy(&built, folder)?;
+    }
+    if let Some(registry) = &args.push {
+        for name in push(places, &built, registry)? {
+            step::say(&name);
+        }
     }
     if Cluster::is_there(places) {
         import(places, &built)?;
@@ -148,6 +166,36 @@ pub(crate) fn import<'a>(places: &Places, built: &'a [Built]) -> Result<Vec<&'a 
         new.push(one);
     }
     Ok(new)
+}
+
+/// As [`import`]; gives the images' unique names, under which the node has them too.
+///
+/// # Errors
+/// As [`import`].
+pub(crate) fn import_unique(places: &Places, built: &[Built]) -> Result<Vec<String>> {
+    import(places, built)?;
+    for one in built {
+        node::tag(places, one.image.name, &one.unique_name())?;
+    }
+    Ok(built.iter().map(Built::unique_name).collect())
+}
+
+/// Pushes images to a registry under their unique names; gives those.
+///
+/// # Errors
+/// If the registry refuses.
+pub(crate) fn push(places: &Places, built: &[Built], registry: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for one in built {
+        let unique = one.unique_name();
+        let (_, name) = unique
+            .split_once('/')
+            .context("an image's name has a host")?;
+        let name = format!("{}/{name}", registry.trim_end_matches('/'));
+        registry::push(places, &one.archive, &name)?;
+        names.push(name);
+    }
+    Ok(names)
 }
 
 /// Builds what holds a pod's namespaces. Called by `cluster up`.

@@ -12,12 +12,27 @@ use crate::places::Places;
 /// # Errors
 /// As [`go::ensure`].
 pub(crate) fn ensure(places: &Places) -> Result<PathBuf> {
+    go::ensure(places, &pinned(places)?)
+}
+
+/// The path of kubectl alone, for a cluster that is there: its build takes a minute at most.
+///
+/// # Errors
+/// As [`go::ensure`].
+pub(crate) fn kubectl(places: &Places) -> Result<PathBuf> {
+    let mut module = pinned(places)?;
+    module.programs.retain(|program| program.name == "kubectl");
+    module.warning = "kubectl is not built yet. That happens once and takes about a minute.";
+    Ok(go::ensure(places, &module)?.join("kubectl"))
+}
+
+fn pinned(places: &Places) -> Result<Module> {
     let path = places.repository().join("tools/kubernetes/go.mod");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("failed to read {}", path.display()))?;
     let version = version(&text)
         .with_context(|| format!("{} does not require k8s.io/kubernetes", path.display()))?;
-    go::ensure(places, &module(version))
+    Ok(module(version))
 }
 
 fn module(version: &str) -> Module {

@@ -21,6 +21,11 @@ pub(super) fn import(places: &Places, archive: &Path) -> Result<()> {
     step::output(ctr(places)?.args(["images", "import"]).arg(archive)).map(|_| ())
 }
 
+/// Gives an image another name.
+pub(super) fn tag(places: &Places, name: &str, other: &str) -> Result<()> {
+    step::output(ctr(places)?.args(["images", "tag", "--force", name, other])).map(|_| ())
+}
+
 /// The namespace is that of the kubelet's images.
 fn ctr(places: &Places) -> Result<Command> {
     let mut command = Command::new(
