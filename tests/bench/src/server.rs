@@ -122,6 +122,7 @@ impl Running {
             "--model-version=1".to_owned(),
             "--revision=my-model-aaaaaaaa".to_owned(),
             "--bind=127.0.0.1".to_owned(),
+            "--port=0".to_owned(),
             format!("--rest-api-port={}", data.port()),
             format!("--admin-port={}", admin.port()),
             format!(
