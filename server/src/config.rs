@@ -1,6 +1,6 @@
 //! From the command line to plain values: every problem is found in one pass.
 //!
-//! Pure. Called by `main.rs`; what comes out is passed down and never changed.
+//! Pure. Called by `start.rs`; what comes out is passed down and never changed.
 
 mod fetch;
 
@@ -94,7 +94,7 @@ impl TryFrom<ServeArgs> for Config {
             shutdown_grace,
             termination_log,
             admin,
-            log: _, // used by main before anything else
+            log: _, // used by `start` before anything else
         } = args;
         let mut p = Checker(&mut problems);
         let cpus = runtime::cpus().get();

@@ -1,6 +1,6 @@
 //! The `fetch` role: brings a model's files from a remote source, checks them and puts them into place.
 //!
-//! Called by `main.rs`. A process of its own in the model's pod, the only one with credentials and a way out. It ends with
+//! Called by `start.rs`. A process of its own in the model's pod, the only one with credentials and a way out. It ends with
 //! a reason in the termination log, or stays asleep so that it counts as running.
 
 mod credentials;
@@ -23,12 +23,12 @@ const ATTEMPTS: u32 = 6;
 ///
 /// # Errors
 /// The system refuses a runtime or signals.
-pub fn run(config: FetchConfig) -> anyhow::Result<u8> {
+pub fn run(config: &FetchConfig) -> anyhow::Result<u8> {
     let runtime = aimass_chassis::runtime::build("fetch", 1)?;
     runtime.block_on(async {
         let stop = on_signals()?;
         let fetched = tokio::select! {
-            fetched = fetch(&config) => fetched,
+            fetched = fetch(config) => fetched,
             () = stop.cancelled() => return Ok(0),
         };
         match fetched {
@@ -61,13 +61,17 @@ pub async fn fetch(config: &FetchConfig) -> Result<Manifest, Fatal> {
     if let (Some(expected), Ok(Some(manifest))) =
         (&config.digest, files::manifest(&config.destination))
         && *expected == manifest.digest
+        && manifest
+            .files
+            .iter()
+            .all(|entry| files::verify(&config.destination, entry).is_ok())
     {
         return Ok(manifest);
     }
     let mut staging = Staging::begin(&config.destination, config.limits)?;
     let download = Download::new(config)?;
     let whole = tokio::time::timeout(config.timeout, retried(&download, &staging)).await;
-    let digest = whole.map_err(|_| {
+    let digest = whole.map_err(|_elapsed| {
         let text = format!(
             "the download took longer than {} s",
             config.timeout.as_secs()

@@ -2,7 +2,7 @@
 //!
 //! It talks to nobody: not to Kubernetes, not to a store. The same binary's `fetch` role brings files of remote sources.
 //!
-//! Start: [`args`] → [`config`] → [`run`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
+//! Start: [`start`], [`args`] → [`config`] → [`run`] or [`fetch`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
 //! the thread of [`loader`]. A request: [`app`] → [`routes`] → [`queue`] (by [`admission`]) → [`workers`]. What all
 //! requests share is [`state`].
 
@@ -24,6 +24,7 @@ pub mod queue;
 pub mod routes;
 pub mod rows;
 pub mod run;
+pub mod start;
 pub mod state;
 pub mod workers;
 

@@ -73,6 +73,14 @@ fn load_into(origin: &Origin, max_plans: usize, state: &State) -> Result<(), Fat
     let took = started.elapsed();
     state.metrics().model_load_duration.set(took.as_secs_f64());
     state.metrics().show_plans(model.memory().plans);
+    let settings = state.settings();
+    state.metrics().show_model(&vec![
+        ("model", settings.model_name.clone()),
+        ("version", settings.model_version.to_string()),
+        ("digest", model.digest().to_owned()),
+        ("revision", settings.revision.clone().unwrap_or_default()),
+        ("engine", model.engine().to_owned()),
+    ]);
     tracing::info!(
         model.name = state.settings().model_name,
         model.version = state.settings().model_version,

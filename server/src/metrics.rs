@@ -7,7 +7,6 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::model::LARGEST_BUCKET;
@@ -125,6 +124,8 @@ pub struct Metrics {
     pub dropped: Family<Dropped, Counter>,
     /// Panics of the engine.
     pub engine_panics: Counter,
+    /// 1 for the model that answers.
+    pub model_info: Family<Vec<(&'static str, String)>, Gauge>,
 }
 
 fn seconds() -> Histogram {
@@ -213,6 +214,11 @@ impl Metrics {
             "Panics of the engine",
             metrics.engine_panics.clone(),
         );
+        r.register(
+            "model_info",
+            "1 for the model that answers",
+            metrics.model_info.clone(),
+        );
         metrics
     }
 
@@ -233,21 +239,18 @@ impl Metrics {
             model_load_duration: Gauge::default(),
             dropped: Family::default(),
             engine_panics: Counter::default(),
+            model_info: Family::default(),
         }
+    }
+
+    /// Shows the model that answers from now on, and no other.
+    pub fn show_model(&self, labels: &Vec<(&'static str, String)>) {
+        self.model_info.clear();
+        self.model_info.get_or_create(labels).set(1);
     }
 
     /// Shows how many plans there are.
     pub fn show_plans(&self, plans: usize) {
         self.plans.set(i64::try_from(plans).unwrap_or(i64::MAX));
     }
-}
-
-/// Registers `model_info`: what is known about the model before it is loaded.
-pub fn register_info(registry: &mut Registry, labels: Vec<(&'static str, String)>) {
-    let registry = registry.sub_registry_with_prefix("aimass_server");
-    registry.register(
-        "model",
-        "The model that this process serves",
-        Info::new(labels),
-    );
 }

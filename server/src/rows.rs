@@ -153,11 +153,14 @@ fn half(bits: u16) -> f64 {
     }
 }
 
+/// Elements of made-up input: a model's file alone must not make the server allocate more.
+const MAX_PROBE: usize = 1 << 26;
+
 /// A tensor of harmless values that differ from row to row: floats in [−1, 1), integers 0 and 1 (which every vocabulary has).
 ///
-/// The same for the same arguments. `None` if the shape is too large to have a size.
+/// The same for the same arguments. `None` if the shape has more than [`MAX_PROBE`] elements.
 pub fn probe(datatype: DataType, shape: &[usize], seed: u32) -> Option<Tensor> {
-    let count = aimass_protocol::tensor::elements(shape)?;
+    let count = aimass_protocol::tensor::elements(shape).filter(|count| *count <= MAX_PROBE)?;
     let mut noise = Noise(seed);
     let mut bits = || noise.next() & 1;
     let data = match datatype {
@@ -293,5 +296,6 @@ mod tests {
             );
         }
         assert_eq!(probe(DataType::Fp32, &[usize::MAX, 2], 1), None);
+        assert_eq!(probe(DataType::Fp32, &[1 << 40], 1), None);
     }
 }

@@ -1,9 +1,9 @@
 //! The life of the server: ports, threads, load, signal, drain, end.
 //!
-//! Called by `main.rs` with a judged configuration; returns the exit code.
+//! Called by `start.rs` with a judged configuration; returns the exit code.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::fatal::Fatal;
-use crate::metrics::{self, Metrics};
+use crate::metrics::Metrics;
 use crate::state::State;
 use crate::{app, loader, workers};
 
@@ -58,13 +58,6 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     let stop = on_signals()?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::register(&mut registry));
-    let info = [
-        ("model", settings.model_name.clone()),
-        ("version", settings.model_version.to_string()),
-        ("revision", settings.revision.clone().unwrap_or_default()),
-        ("engine", "tract".to_owned()),
-    ];
-    metrics::register_info(&mut registry, info.into());
     let readiness = Readiness::new("Loading", "the model is being loaded");
     let (reload, reloads) = mpsc::sync_channel(1);
     let engine_workers = settings.workers;
@@ -77,12 +70,12 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         live: Arc::new(move || heartbeat.check()),
         extra: Router::new(),
     };
-    let Ok(_admin) = admin::start(admin_address, admin).map_err(log_port) else {
+    let Ok(_admin) = admin::start(reachable(admin_address), admin).map_err(log_port) else {
         return Ok(EXIT_PORT);
     };
     let mut listeners = Vec::new();
     for address in data {
-        match listen(address).await {
+        match listen(reachable(address)).await {
             Ok(listener) => listeners.push(listener),
             Err(error) => {
                 log_port(error);
@@ -152,6 +145,15 @@ async fn shut_down(
 
 async fn within(limit: Duration, future: impl Future<Output = bool>) -> bool {
     tokio::time::timeout(limit, future).await.unwrap_or(false)
+}
+
+/// All addresses where the system has no IPv6 are all of IPv4.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let all = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    if address.ip() == all && std::net::TcpListener::bind((all, 0)).is_err() {
+        return (Ipv4Addr::UNSPECIFIED, address.port()).into();
+    }
+    address
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {

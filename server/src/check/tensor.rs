@@ -74,7 +74,11 @@ fn entry(message: &[u8]) -> Result<(&str, &str), Malformed> {
             _ => {}
         }
     }
-    let text = |bytes: Option<_>| str::from_utf8(bytes.unwrap_or_default()).map_err(|_| Malformed);
+    let text = |bytes: Option<_>| {
+        str::from_utf8(bytes.unwrap_or_default())
+            .ok()
+            .ok_or(Malformed)
+    };
     Ok((text(key)?, text(entry)?))
 }
 

@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
     }
 
     fn split(&mut self, length: u64) -> Result<&'a [u8], Malformed> {
-        let length = usize::try_from(length).map_err(|_| Malformed)?;
+        let length = usize::try_from(length).ok().ok_or(Malformed)?;
         let (head, rest) = self.rest.split_at_checked(length).ok_or(Malformed)?;
         self.rest = rest;
         Ok(head)
@@ -128,7 +128,7 @@ pub(super) const fn bytes(value: Value<'_>) -> Result<&[u8], Malformed> {
 
 /// A string field.
 pub(super) fn text(value: Value<'_>) -> Result<&str, Malformed> {
-    str::from_utf8(bytes(value)?).map_err(|_| Malformed)
+    str::from_utf8(bytes(value)?).ok().ok_or(Malformed)
 }
 
 /// An integer field: negative ones come as their two's complement in 64 bits.

@@ -1,6 +1,6 @@
 //! The values of `fetch`, judged like those of the server.
 //!
-//! Pure. Called by `main.rs`.
+//! Pure. Called by `start.rs`.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ impl TryFrom<FetchArgs> for FetchConfig {
             allow_host,
             kubernetes_service_host,
             termination_log,
-            log: _, // used by main before anything else
+            log: _, // used by `start` before anything else
         } = args;
         let mut p = Checker(&mut problems);
         let source = source_url(source.as_deref().unwrap_or_default(), allow_http);

@@ -223,8 +223,10 @@ fn build(
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<Certificate>, Fatal> {
-    Certificate::from_pem_bundle(pem)
-        .map_err(|_| denied("the file of certificate authorities is not PEM"))
+    Certificate::from_pem_bundle(pem).map_err(|error| {
+        tracing::warn!(%error, "no certificates");
+        denied("the file of certificate authorities is not PEM")
+    })
 }
 
 fn judge_status(response: Response, url: &Url) -> Result<Response, Failure> {

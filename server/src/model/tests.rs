@@ -43,7 +43,7 @@ impl Engine for Recorder {
     }
 }
 
-fn model(first: Dim, mixes: bool) -> (Model, Arc<Mutex<Vec<usize>>>) {
+fn model(first: &Dim, mixes: bool) -> (Model, Arc<Mutex<Vec<usize>>>) {
     let spec = |name: &str| TensorSpec {
         name: name.to_owned(),
         datatype: DataType::Fp32,
@@ -74,7 +74,7 @@ fn doubled(count: usize) -> Data {
 
 #[track_caller]
 fn check(count: usize, expect_runs: &[usize]) {
-    let (model, runs) = model(Dim::Symbol("N".to_owned()), false);
+    let (model, runs) = model(&Dim::Symbol("N".to_owned()), false);
     let ran = model.run(&rows(count), &|| false).unwrap();
     assert_eq!(ran.outputs[0].shape(), [count, 1]);
     assert_eq!(ran.outputs[0].data(), &doubled(count));
@@ -101,7 +101,7 @@ fn more_than_the_largest_bucket_runs_in_chunks() {
 
 #[test]
 fn rows_that_depend_on_each_other_are_never_padded() {
-    let (model, runs) = model(Dim::Unknown, true);
+    let (model, runs) = model(&Dim::Unknown, true);
     model.run(&rows(3), &|| false).unwrap();
     model.run(&rows(5), &|| false).unwrap();
     assert_eq!(*runs.lock().unwrap(), [4, 1, 3, 5]);
@@ -110,7 +110,7 @@ fn rows_that_depend_on_each_other_are_never_padded() {
 
 #[test]
 fn a_fixed_first_dimension_is_not_a_batch() {
-    let (model, runs) = model(Dim::Fixed(3), false);
+    let (model, runs) = model(&Dim::Fixed(3), false);
     assert_eq!(model.rows_of(&rows(3)), None);
     model.run(&rows(3), &|| false).unwrap();
     assert_eq!(*runs.lock().unwrap(), [3]);
@@ -119,7 +119,7 @@ fn a_fixed_first_dimension_is_not_a_batch() {
 
 #[test]
 fn chunks_stop_when_nobody_waits() {
-    let (model, _) = model(Dim::Unknown, false);
+    let (model, _) = model(&Dim::Unknown, false);
     assert_eq!(
         model.run(&rows(130), &|| true).unwrap_err(),
         Stopped::Abandoned
@@ -142,7 +142,7 @@ fn a_symbol_used_beyond_dimension_0_forbids_adding_rows() {
 
 #[test]
 fn the_first_run_proves_the_model() {
-    let (model, runs) = model(Dim::Unknown, false);
+    let (model, runs) = model(&Dim::Unknown, false);
     assert_eq!(model.warm_up(), Ok(()));
     assert_eq!(*runs.lock().unwrap(), [1]);
 }

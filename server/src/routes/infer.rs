@@ -190,10 +190,10 @@ async fn offload<T: Send + 'static>(
     let permit = Arc::clone(state.codecs())
         .acquire_owned()
         .await
-        .map_err(|_| internal())?;
+        .map_err(|_closed| internal())?;
     let work = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         work()
     });
-    work.await.map_err(|_| internal())
+    work.await.map_err(|_panic| internal())
 }
