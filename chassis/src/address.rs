@@ -314,6 +314,21 @@ mod tests {
         public(&["2001:0:808:808:0:0:f7f7:f7f7"]);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn hiding_an_address_never_helps(bits: u32, listed: bool) {
+            let plain = Ipv4Addr::from_bits(bits);
+            let policy = Policy { host_is_listed: listed, forbidden: Vec::new() };
+            let Err(refusal) = judge(&policy, plain.into()) else { return Ok(()) };
+            let bits = u128::from(bits);
+            let teredo = 0x2001 << 112 | 0x0808_0808 << 64 | (bits ^ 0xffff_ffff);
+            for hidden in [0xffff << 32 | bits, 0x0064_ff9b << 96 | bits, 0x2002 << 112 | bits << 80, teredo] {
+                let hidden = IpAddr::V6(Ipv6Addr::from_bits(hidden));
+                proptest::prop_assert_eq!(judge(&policy, hidden), Err(refusal), "{}", hidden);
+            }
+        }
+    }
+
     #[test]
     fn the_clusters_own_addresses_are_refused_in_every_form() {
         never(&[
