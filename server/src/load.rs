@@ -24,6 +24,17 @@ const WAIT: Duration = Duration::from_millis(100);
 /// What one constant may take where there is no memory limit.
 const UNLIMITED_BYTES: u64 = 16 << 30;
 
+/// Returns once the folder is there: at once, unless it is brought by `fetch`.
+///
+/// # Errors
+/// The manifest cannot be read.
+pub fn wait(origin: &Origin) -> Result<(), Fatal> {
+    while origin.wait && files::manifest(&origin.folder)?.is_none() {
+        std::thread::park_timeout(WAIT);
+    }
+    Ok(())
+}
+
 /// Loads the model and runs it once.
 ///
 /// # Errors
@@ -92,7 +103,7 @@ impl SourceKind {
     }
 }
 
-/// Digest and files, after a copy was made or waited for. The digest is the expected one, if there is one.
+/// Digest and files, after a copy was made. The digest is the expected one, if there is one.
 fn gather(origin: &Origin) -> Result<(Digest, Vec<Entry>), Fatal> {
     let expected = origin.digest.as_ref();
     let limits = files::Limits::default();
@@ -100,12 +111,7 @@ fn gather(origin: &Origin) -> Result<(Digest, Vec<Entry>), Fatal> {
         let manifest = files::copy(source, &origin.folder, expected, limits)?;
         return Ok((manifest.digest, manifest.files));
     }
-    let mut manifest = files::manifest(&origin.folder)?;
-    while origin.wait && manifest.is_none() {
-        std::thread::park_timeout(WAIT);
-        manifest = files::manifest(&origin.folder)?;
-    }
-    if let Some(manifest) = manifest {
+    if let Some(manifest) = files::manifest(&origin.folder)? {
         files::matches(&manifest.digest, expected)?;
         return Ok((manifest.digest, manifest.files));
     }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::config::Origin;
 use crate::fatal::Fatal;
-use crate::load::load;
+use crate::load::{load, wait};
 use crate::state::{Slot, State};
 
 /// Stack of the thread: engines recurse over graphs.
@@ -68,6 +68,7 @@ fn reload_for_ever(origin: &Origin, max_plans: usize, state: &State, reload: &mp
 }
 
 fn load_into(origin: &Origin, max_plans: usize, state: &State) -> Result<(), Fatal> {
+    wait(origin)?;
     let started = Instant::now();
     let model = load(origin, max_plans)?;
     let took = started.elapsed();
