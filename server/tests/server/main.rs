@@ -10,6 +10,7 @@
 
 mod archives;
 mod fetching;
+mod handmade;
 mod hostile;
 mod limits;
 mod panics;
