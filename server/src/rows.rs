@@ -158,7 +158,7 @@ const MAX_PROBE: usize = 1 << 26;
 
 /// A tensor of harmless values that differ from row to row: floats in [−1, 1), integers 0 and 1 (which every vocabulary has).
 ///
-/// The same for the same arguments. `None` if the shape has more than [`MAX_PROBE`] elements.
+/// The same for the same arguments. `None` if the shape has more than 2²⁶ elements.
 pub fn probe(datatype: DataType, shape: &[usize], seed: u32) -> Option<Tensor> {
     let count = aimass_protocol::tensor::elements(shape).filter(|count| *count <= MAX_PROBE)?;
     let mut noise = Noise(seed);
