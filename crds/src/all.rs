@@ -71,7 +71,7 @@ fn bound_condition(properties: &mut Value) {
         "status": {"enum": ["True", "False", "Unknown"]},
         "reason": {"minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
         "message": {"maxLength": 1024},
-        "observedGeneration": {"minimum": 0},
+        "observedGeneration": {"minimum": 0, "maximum": 9_007_199_254_740_991_i64},
     });
     let (Some(properties), Value::Object(bounds)) = (properties.as_object_mut(), bounds) else {
         return;
@@ -129,9 +129,7 @@ mod tests {
             let bounded = match keywords.get("type").and_then(Value::as_str) {
                 Some("string") => has("maxLength") || has("enum") || has("format"),
                 Some("array") => has("maxItems"),
-                Some("integer") => {
-                    has("minimum") && (has("maximum") || path.starts_with(".status"))
-                }
+                Some("integer") => has("minimum") && has("maximum"),
                 Some("object") => {
                     path.is_empty()
                         || path == ".metadata"

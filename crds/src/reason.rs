@@ -119,8 +119,6 @@ reasons! {
     OutOfMemory,
     /// The engine refuses the model.
     ModelLoadFailed,
-    /// The engine that the spec names is not part of the server.
-    EngineUnavailable,
     /// A container ends again and again.
     CrashLooping,
     /// A pod was evicted from its node.

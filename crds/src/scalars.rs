@@ -110,6 +110,12 @@ pub fn count_or_percent(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Takes a type's own description out of its schema: the field's would be lost to it, and that one
+/// also says what is the default.
+pub fn without_description(schema: &mut Schema) {
+    schema.remove("description");
+}
+
 /// Schema of labels: at most 16, values of at most 63 characters.
 pub fn label_map(_: &mut SchemaGenerator) -> Schema {
     text_map(63)

@@ -46,6 +46,7 @@ pub struct Rollout {
 
 /// The way in which a new revision replaces the old one.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = scalars::without_description)]
 pub enum Strategy {
     /// New pods replace old ones in portions, without a gap.
     #[default]

@@ -103,6 +103,7 @@ pub struct Builtin {
 
 /// What computes.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = scalars::without_description)]
 pub enum Engine {
     /// The best engine that can load the model; the same in all pods of a revision.
     #[default]
@@ -166,6 +167,7 @@ pub struct Toleration {
 
 /// How a toleration compares.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = scalars::without_description)]
 pub enum Operator {
     /// Key and value are those of the taint.
     Equal,
@@ -175,6 +177,7 @@ pub enum Operator {
 
 /// What a taint does.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = scalars::without_description)]
 pub enum Effect {
     /// No new pods.
     NoSchedule,

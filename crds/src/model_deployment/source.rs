@@ -30,6 +30,7 @@ pub struct Model {
 
 /// What a model's files are.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = scalars::without_description)]
 pub enum Format {
     /// Open Neural Network Exchange: model.onnx, or exactly one file *.onnx, with its external data.
     Onnx,

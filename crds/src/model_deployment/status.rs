@@ -16,7 +16,7 @@ use crate::condition::Condition;
 pub struct ModelDeploymentStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
     pub observed_generation: Option<i64>,
 
     /// The model's address within the cluster. Append :predict for predictions.
@@ -31,12 +31,12 @@ pub struct ModelDeploymentStatus {
 
     /// How many pods there are, over all revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub replicas: Option<i32>,
 
     /// How many of these pods are ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub ready_replicas: Option<i32>,
 
     /// Ready pods and wanted pods, as in 2/3.
@@ -90,7 +90,7 @@ pub struct RevisionRef {
     pub revision: String,
 
     /// Its number, counted up; callers see it as the model's version.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     pub number: i64,
 }
 
@@ -103,7 +103,7 @@ pub struct RevisionStatus {
     pub name: String,
 
     /// Its number.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     pub number: i64,
 
     /// When it was made.
@@ -123,11 +123,11 @@ pub struct RevisionStatus {
     pub digest: Option<String>,
 
     /// How many pods it has.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub replicas: i32,
 
     /// How many of them are ready.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub ready_replicas: i32,
 
     /// Ready, Starting, AtZero, or what its pods fail from.
@@ -165,7 +165,7 @@ pub struct RolloutStatus {
     pub started_at: Time,
 
     /// The highest number of its pods that were ready at once so far. 0: capacity is coming up.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub step: i32,
 
     /// Since when the step is what it is: where progressDeadline counts from. Absent: the clock

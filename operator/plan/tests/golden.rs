@@ -2,6 +2,11 @@
 //!
 //! Cases are `testdata/*.yaml` and every ModelDeployment in `examples/*.yaml`. A file may hold
 //! ConfigMaps too: those are what the model's source finds.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests are tests; clippy allows both in functions marked as such only"
+)]
 
 use std::fmt::Write as _;
 use std::path::Path;

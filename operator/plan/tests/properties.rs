@@ -1,4 +1,8 @@
 //! Properties of plans over random sequences of edits, pods, crashes and lost reports.
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests; clippy allows both in functions marked as such only"
+)]
 
 #[path = "properties/world.rs"]
 mod world;

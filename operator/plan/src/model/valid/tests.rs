@@ -29,9 +29,9 @@ fn with(pointer: &str, value: Value) -> ModelDeployment {
 }
 
 #[track_caller]
-fn check(pointer: &str, value: Value, expect: Rejection) {
+fn check(pointer: &str, value: Value, expect: &Rejection) {
     assert_eq!(
-        valid(&with(pointer, value), &platform()).unwrap_err(),
+        &valid(&with(pointer, value), &platform()).unwrap_err(),
         expect,
         "{pointer}"
     );
@@ -101,18 +101,18 @@ fn every_rule_rejects_what_breaks_it() {
         name: name.to_owned(),
     };
     for bad in ["", "Iris", "1ris", "iris-", "i.ris", "ïris"] {
-        check("/metadata/name", json!(bad), name(bad));
+        check("/metadata/name", json!(bad), &name(bad));
     }
     check(
         "/metadata/name",
         json!("i".repeat(53)),
-        name(&"i".repeat(53)),
+        &name(&"i".repeat(53)),
     );
     for replicas in [-1, 1001] {
         check(
             "/spec/replicas",
             json!(replicas),
-            Rejection::Integer {
+            &Rejection::Integer {
                 path: "spec.replicas",
                 min: 0,
                 max: 1000,
@@ -123,7 +123,7 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/runtime/builtin",
         json!({"threads": 65}),
-        Rejection::Integer {
+        &Rejection::Integer {
             path: "spec.runtime.builtin.threads",
             min: 1,
             max: 64,
@@ -133,7 +133,7 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/rollout",
         json!({"history": 7}),
-        Rejection::Integer {
+        &Rejection::Integer {
             path: "spec.rollout.history",
             min: 0,
             max: 6,
@@ -144,7 +144,7 @@ fn every_rule_rejects_what_breaks_it() {
         check(
             "/spec/runtime/startDeadline",
             json!(deadline),
-            Rejection::Range {
+            &Rejection::Range {
                 path: "spec.runtime.startDeadline",
                 min: "5s",
                 max: "2h",
@@ -155,7 +155,7 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/rollout/progressDeadline",
         json!("29s"),
-        Rejection::Range {
+        &Rejection::Range {
             path: "spec.rollout.progressDeadline",
             min: "30s",
             max: "24h",
@@ -165,24 +165,24 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/model/source",
         json!({}),
-        Rejection::Source { count: 0 },
+        &Rejection::Source { count: 0 },
     );
     check(
         "/spec/model/source",
         json!({"configMap": {"name": "a"}, "pvc": {"claimName": "b", "path": "c"}}),
-        Rejection::Source { count: 2 },
+        &Rejection::Source { count: 2 },
     );
     check(
         "/spec/model/maxSize",
         json!("1Gi"),
-        Rejection::MaxSizeOfConfigMap,
+        &Rejection::MaxSizeOfConfigMap,
     );
     for size in ["1Ki", "501Gi", "much"] {
         let model = json!({"source": http("https://a/b"), "maxSize": size});
         check(
             "/spec/model",
             model,
-            Rejection::Range {
+            &Rejection::Range {
                 path: "spec.model.maxSize",
                 min: "1Mi",
                 max: "500Gi",
@@ -193,14 +193,14 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/model/source",
         http("http://a/b"),
-        Rejection::PlainHttp {
+        &Rejection::PlainHttp {
             url: "http://a/b".to_owned(),
         },
     );
     check(
         "/spec/runtime/resources",
         json!({"limits": {"cpu": "many"}}),
-        Rejection::Quantity {
+        &Rejection::Quantity {
             kind: "limits",
             resource: "cpu".to_owned(),
             value: "many".to_owned(),
@@ -209,7 +209,7 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/runtime/resources",
         json!({"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}}),
-        Rejection::RequestAboveLimit {
+        &Rejection::RequestAboveLimit {
             resource: "cpu".to_owned(),
             request: "2".to_owned(),
             limit: "1500m".to_owned(),
@@ -218,7 +218,7 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/runtime/podLabels",
         json!({"aimass.dev/revision": "x"}),
-        Rejection::ReservedKey {
+        &Rejection::ReservedKey {
             path: "spec.runtime.podLabels",
             key: "aimass.dev/revision".to_owned(),
         },
@@ -226,7 +226,7 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/runtime/podAnnotations",
         json!({"app.kubernetes.io/name": "x"}),
-        Rejection::ReservedKey {
+        &Rejection::ReservedKey {
             path: "spec.runtime.podAnnotations",
             key: "app.kubernetes.io/name".to_owned(),
         },
@@ -234,17 +234,17 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/rollout",
         json!({"strategy": "Recreate", "rollingUpdate": {}}),
-        Rejection::PortionsOfRecreate,
+        &Rejection::PortionsOfRecreate,
     );
     check(
         "/spec/rollout/rollingUpdate",
         json!({"maxSurge": 0}),
-        Rejection::NoPortion,
+        &Rejection::NoPortion,
     );
     check(
         "/spec/rollout/rollingUpdate",
         json!({"maxSurge": "0%", "maxUnavailable": "0%"}),
-        Rejection::NoPortion,
+        &Rejection::NoPortion,
     );
 }
 
