@@ -121,10 +121,10 @@ pub(crate) fn up(places: &Places, lane: Lane) -> Result<Cluster> {
     };
     // Before anything starts: what can fail without a cluster does.
     let pause = match lane {
-        Lane::Control => None,
-        Lane::Full => Some(image::pause(places)?),
+        Lane::Control => Vec::new(),
+        Lane::Full => vec![image::pause(places)?],
     };
-    if let Err(error) = cluster.start(places, &missing, pause) {
+    if let Err(error) = cluster.start(places, &missing, &pause) {
         let _ = down::run(files);
         return Err(error.context("the cluster does not start"));
     }
@@ -208,7 +208,7 @@ impl Cluster {
         }
     }
 
-    fn start(&self, places: &Places, parts: &[Part], pause: Option<Built>) -> Result<()> {
+    fn start(&self, places: &Places, parts: &[Part], pause: &[Built]) -> Result<()> {
         if !self.files.records().is_dir() {
             let step = Step::begin("make network, keys and configuration", None);
             setup::run(&self.files)?;
@@ -219,7 +219,7 @@ impl Cluster {
             self.start_one(part, &join)?;
             if part == Part::Containerd {
                 // Before the kubelet can ask for it: there is no registry that has it.
-                image::import(places, pause.as_slice())?;
+                image::import(places, pause)?;
             }
         }
         Ok(())

@@ -3,7 +3,6 @@
 //! Runs on the desk and in continuous integration alike; there is no shell logic beside it.
 
 #![expect(
-    clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command-line tool speaks to its user there"
 )]

@@ -79,7 +79,7 @@ fn target(architecture: &str) -> Result<Target> {
 fn flags(target: Target, processor: &str) -> String {
     let mut flags = "-C target-feature=+crt-static".to_owned();
     let has = |feature: &&str| processor.split_whitespace().any(|word| word == *feature);
-    if !target.level.is_empty() && target.features.iter().all(|feature| has(feature)) {
+    if !target.level.is_empty() && target.features.iter().all(has) {
         flags.push_str(&format!(" -C target-cpu={}", target.level));
     }
     flags

@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn what_is_no_whole_binary_is_not_static() {
         assert!(!is_static(b"#!/bin/sh\n"));
-        assert!(!is_static(&elf(1)[..70]));
+        assert!(!is_static(&elf(1)[..66]));
         assert!(!is_static(&[]));
     }
 }
