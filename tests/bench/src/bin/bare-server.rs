@@ -12,8 +12,8 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use tract_onnx::prelude::{
-    DatumExt as _, Framework as _, InferenceFact, InferenceModelExt as _, IntoTValue as _, Tensor,
-    TypedRunnableModel, tvec,
+    Datum as _, Framework as _, InferenceFact, InferenceModelExt as _, IntoRunnable as _,
+    IntoTValue as _, Tensor, TypedRunnableModel, tvec,
 };
 
 type Plan = Arc<TypedRunnableModel>;
@@ -87,6 +87,6 @@ fn run(plan: &Plan, request: &Request) -> anyhow::Result<Vec<Output>> {
         name: "probabilities",
         datatype: "FP32",
         shape: output.shape().to_vec(),
-        data: output.try_as_plain()?.as_slice::<f32>()?.to_vec(),
+        data: output.try_as_plain_ram()?.as_slice::<f32>()?.to_vec(),
     }])
 }
