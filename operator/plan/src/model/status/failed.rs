@@ -20,7 +20,8 @@ pub(super) fn failed(
     now: Timestamp,
 ) -> ModelDeploymentStatus {
     let Failure {
-        terminal,
+        // Whether it is tried again by time says nothing about who has to act.
+        terminal: _,
         reason,
         message,
     } = failure;
@@ -58,17 +59,19 @@ pub(super) fn failed(
         );
     }
     ready(&mut made, failure);
+    if matches!(reason, Reason::NameConflict | Reason::ApplyRefused) {
+        planned(&mut made);
+    }
     for of in [ConditionType::Accepted, ConditionType::RolledOut] {
         if made.made(of).is_none() && !made.keep(of) {
             made.set(of, ConditionStatus::Unknown, *reason, message);
         }
     }
     made.keep(ConditionType::Scaled);
-    let stalled = *terminal
-        && matches!(
-            reason,
-            Reason::InvalidSpec | Reason::Undecodable | Reason::NameConflict | Reason::ApplyRefused
-        );
+    let stalled = matches!(
+        reason,
+        Reason::InvalidSpec | Reason::Undecodable | Reason::NameConflict | Reason::ApplyRefused
+    );
     let of = if stalled {
         ConditionType::Stalled
     } else {
@@ -81,6 +84,28 @@ pub(super) fn failed(
         target: previous.target.filter(|_| !refused),
         conditions,
         ..previous
+    }
+}
+
+/// A write was refused, so there was a plan: the spec is sound, and the rollout has yet to begin.
+fn planned(made: &mut Conditions<'_>) {
+    if !made.keep(ConditionType::Accepted) {
+        let sound = "the spec is valid and its references resolve";
+        made.set(
+            ConditionType::Accepted,
+            ConditionStatus::True,
+            Reason::Valid,
+            sound,
+        );
+    }
+    if !made.keep(ConditionType::RolledOut) {
+        let waits = "waiting for our writes, see condition Applied";
+        made.set(
+            ConditionType::RolledOut,
+            ConditionStatus::False,
+            Reason::Starting,
+            waits,
+        );
     }
 }
 

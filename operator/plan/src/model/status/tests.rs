@@ -384,9 +384,9 @@ fn a_failure_of_ours_leaves_alone_what_is_known() {
         fail(&model(), true, Reason::NameConflict),
         [
             "Ready=False/NameConflict",
-            "Accepted=Unknown/NameConflict",
+            "Accepted=True/Valid",
             "Applied=False/NameConflict",
-            "RolledOut=Unknown/NameConflict",
+            "RolledOut=False/Starting",
             "Stalled=True/NameConflict"
         ]
     );
