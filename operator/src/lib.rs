@@ -1,6 +1,6 @@
 //! The operator: reconciles the custom resources of aimass.
 //!
-//! The I/O shell around `aimass-plan`, which decides everything. [`run`] runs one operator in
+//! The I/O shell around `aimass-plan`, which decides everything. [`run()`] runs one operator in
 //! process; nothing is global, so several may run side by side. An object that fails stops only
 //! itself; whatever is missing is awaited and reported, never fatal.
 //!

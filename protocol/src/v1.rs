@@ -1,6 +1,6 @@
 //! TensorFlow Serving REST, `/v1`: URLs, predict requests and answers, model status, metadata.
 //!
-//! Pure. Called by the server's routes, in this order: [`parse_path`], [`parse`], (the engine), [`write()`].
+//! Pure. Called by the server's routes, in this order: [`parse_path`], [`parse()`], (the engine), [`write()`].
 
 mod columns;
 mod metadata;

@@ -9,7 +9,7 @@ use tracing::Level;
 pub(super) const LINES: u32 = 100;
 /// The length of a window.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Every level, in the order of [`index`].
+/// Every level, in the order of `index`.
 const LEVELS: [Level; 5] = [
     Level::ERROR,
     Level::WARN,

@@ -75,7 +75,7 @@ pub struct ConfigMapSource {
     pub key: Option<String>,
 
     /// The digest that the content must have: sha256: and 64 hexadecimal digits. Of the file; of
-    /// several files, SHA-256 over the lines "<hex>  <name>\n" sorted by name. Absent: not checked.
+    /// several files, SHA-256 over the lines "HEX  NAME\n" sorted by name. Absent: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]
     pub digest: Option<String>,
@@ -101,7 +101,7 @@ pub struct PvcSource {
     pub path: String,
 
     /// The digest that the content must have: sha256: and 64 hexadecimal digits. Of the file or
-    /// archive; of a folder, SHA-256 over the lines "<hex>  <relative path>\n" sorted by path.
+    /// archive; of a folder, SHA-256 over the lines "HEX  PATH\n" sorted by path.
     /// Absent: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 71), regex(pattern = r"^sha256:[0-9a-f]{64}$"))]

@@ -98,7 +98,7 @@ pub struct RevisionRef {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionStatus {
-    /// The revision: eight characters. Its children are named <name>-<revision>.
+    /// The revision: eight characters. Its children are named NAME-REVISION.
     #[schemars(length(max = 8), regex(pattern = "^[a-z2-7]{8}$"))]
     pub name: String,
 

@@ -1,4 +1,4 @@
-//! A line as an ONNX file: one `Gemm` node, x f32[N,1] → y f32[N,1].
+//! A line as an ONNX file: one `Gemm` node, `x` f32 of shape N×1 to `y` f32 of shape N×1.
 //!
 //! Pure. Called by [`crate::train`]. Writes the few protobuf messages by hand; numbers of fields
 //! are those of `onnx.proto` (ONNX 1.12, IR version 8, operator set 17).

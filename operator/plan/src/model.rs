@@ -1,7 +1,7 @@
 //! What is decided for one ModelDeployment: the facts that go in, the plan that comes out.
 //!
 //! Pure. Called by `aimass_operator::model::reconcile`: [`plan`] between `observe` and `apply`,
-//! [`status`], [`events`] and [`next`] after it. Knows nothing of HTTP, of clients or of who writes
+//! [`status()`], [`events()`] and [`next()`] after it. Knows nothing of HTTP, of clients or of who writes
 //! the result.
 //!
 //! In order: [`valid`] refuses what breaks a rule; `source` and `history` say which revision the

@@ -1,7 +1,7 @@
 //! What a plan decided beyond objects: all that `status` and `next` need to know of it.
 //!
-//! Pure. Made by [`super::plan`], carried through `apply`, read by [`super::status`] and
-//! [`super::next`]. Everything that depends on time is decided here, so that a status never changes
+//! Pure. Made by [`super::plan`], carried through `apply`, read by [`super::status()`] and
+//! [`super::next()`]. Everything that depends on time is decided here, so that a status never changes
 //! because a clock moved.
 
 use aimass_crds::model_deployment::{RevisionRef, Role};
