@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::places::Places;
-use crate::test::{self, Counts, Lane, Selection, Shared, Show, cargo};
+use crate::test::{self, Counts, Lane, Selection, Shared, Show, cargo, plain_cargo};
 use crate::{chart, clock, codegen, step};
 
 /// Each of these ends within it, also when it compiles everything.
@@ -93,10 +93,7 @@ fn note(name: &str, is_good: bool, elapsed: Duration, all: &mut Counts) {
 fn checks(places: &Places) -> Vec<(&'static str, Command)> {
     let lint = ["--", "-D", "warnings"];
     let lanes = ["clippy", "--test=api", "--test=node", "--test=hostile"];
-    let mut format = Command::new("cargo");
-    format
-        .current_dir(places.repository())
-        .args(["fmt", "--all", "--check"]);
+    let format = plain_cargo(places, &["fmt", "--all", "--check"]);
     let mut clippy = cargo(places, &["clippy", "--all-targets"]);
     clippy.args(lint);
     // The lanes are no part of all targets: plain `cargo test` must leave them out.
@@ -107,18 +104,17 @@ fn checks(places: &Places) -> Vec<(&'static str, Command)> {
     let tidy = cargo(places, &["test", "--test=tidy"]);
     let fresh = cargo(places, &["test", "--test=fresh"]);
     // All members together have more features than these have alone.
-    let mut alone = Command::new("cargo");
-    alone
-        .current_dir(places.repository())
-        .args(["check", "--locked", "--lib"]);
-    alone.args([
-        "-p",
-        "aimass-crds",
-        "-p",
-        "aimass-protocol",
-        "-p",
-        "aimass-plan",
-    ]);
+    let alone = plain_cargo(
+        places,
+        &[
+            "check",
+            "--locked",
+            "--lib",
+            "-p=aimass-crds",
+            "-p=aimass-protocol",
+            "-p=aimass-plan",
+        ],
+    );
     vec![
         ("format", format),
         ("clippy", clippy),

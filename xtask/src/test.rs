@@ -160,10 +160,17 @@ pub(crate) fn run_lane(lane: Lane, selection: &Selection<'_>, places: &Places) -
 /// Cargo on all members at once: each selection of members has its own features, and would compile
 /// the large dependencies anew.
 pub(crate) fn cargo(places: &Places, arguments: &[&str]) -> Command {
+    let mut cargo = plain_cargo(places, arguments);
+    cargo.args(["--workspace", "--locked"]);
+    cargo
+}
+
+/// Cargo in the repository, with the target folder of this run.
+pub(crate) fn plain_cargo(places: &Places, arguments: &[&str]) -> Command {
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(places.repository())
-        .args(arguments)
-        .args(["--workspace", "--locked"]);
+        .env("CARGO_TARGET_DIR", places.target());
+    cargo.args(arguments);
     cargo
 }

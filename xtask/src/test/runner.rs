@@ -260,6 +260,67 @@ mod tests {
         );
     }
 
+    /// Runs a shell script as tests, its log in a folder of its own.
+    fn run_script(script: &str, limit: Duration) -> (Outcome, String) {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            places: Places,
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().to_str().unwrap();
+        let Cli { places } = clap::Parser::parse_from(["x", "--target", target]);
+        let mut command = Command::new("sh");
+        let outcome = run(
+            "x",
+            command.args(["-c", script]),
+            &places,
+            (Show::Progress, limit),
+        );
+        let outcome = outcome.unwrap();
+        let log = fs::read_to_string(&outcome.log).unwrap();
+        (outcome, log)
+    }
+
+    #[test]
+    fn both_outputs_are_in_the_log() {
+        let script = "echo compiling >&2; echo test a ... ok; echo 'test result: ok. 1 passed; 0 \
+                      failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s'";
+        let (outcome, log) = run_script(script, Duration::from_secs(60));
+        assert!(outcome.is_good);
+        assert_eq!(
+            outcome.counts,
+            Counts {
+                passed: 1,
+                ..Counts::default()
+            }
+        );
+        assert!(
+            log.contains("compiling\n") && log.contains("test a ... ok\n"),
+            "{log}"
+        );
+    }
+
+    #[test]
+    fn what_does_not_compile_counts_as_one_failure() {
+        let (outcome, _) = run_script("echo error: no >&2; exit 101", Duration::from_secs(60));
+        assert!(!outcome.is_good);
+        assert_eq!(
+            outcome.counts,
+            Counts {
+                failed: 1,
+                ..Counts::default()
+            }
+        );
+    }
+
+    #[test]
+    fn what_takes_too_long_fails() {
+        let (outcome, _) = run_script("sleep 1000; :", Duration::from_millis(700));
+        assert!(!outcome.is_good && outcome.elapsed < Duration::from_secs(60));
+        assert_eq!(outcome.counts.failed, 1);
+    }
+
     #[test]
     fn what_hangs_is_ended_with_its_children() {
         let mut child = Command::new("sh")
