@@ -241,6 +241,12 @@ fn tidy(value: &mut Value, kind: &str, replaced: &[(String, String)]) {
                     continue;
                 }
                 tidy(&mut value, kind, replaced);
+                // Kubernetes' own controllers list their conditions as they come.
+                if let ("conditions", Some(list)) = (key.as_str(), value.as_array_mut())
+                    && kind != "ModelDeployment"
+                {
+                    list.sort_by_key(|c| c.get("type").map(ToString::to_string));
+                }
                 fields.insert(replace(&key, replaced), value);
             }
         }

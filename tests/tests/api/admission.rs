@@ -403,7 +403,10 @@ async fn null_means_absent_and_no_default_is_written_into_the_spec() {
     // By a create: an apply compares nulls before anybody could drop them.
     let params = PostParams::default();
     let object: DynamicObject = serde_json::from_value(object).expect("an object");
-    let stored = models::api(&ns).create(&params, &object).await.expect("null is absence");
+    let stored = models::api(&ns)
+        .create(&params, &object)
+        .await
+        .expect("null is absence");
     assert_eq!(
         stored.data["spec"],
         json!({

@@ -165,6 +165,10 @@ async fn kubectl_scale_works_by_the_scale_subresource() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_describe_has_events_that_tell_what_happened() {
     let run = serving("events").await;
+    let token = json!({"restartToken": "b"});
+    models::merge(&run.ns, "iris", &token)
+        .await
+        .expect("it is valid");
     let events: Api<Event> = run.ns.api();
     let told = || async {
         let list = events
@@ -182,7 +186,7 @@ async fn kubectl_describe_has_events_that_tell_what_happened() {
             .filter_map(|e| e.reason.clone())
             .collect();
         let has = |reason: &str| reasons.iter().any(|r| r == reason);
-        if has("RevisionCreated") && has("Serving") {
+        if has("Serving") && has("RevisionCreated") && has("Complete") {
             Ok(())
         } else {
             Err(format!("{reasons:?}"))

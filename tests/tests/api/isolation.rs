@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use aimass_tests::cluster::{Cluster, definitions};
+use aimass_tests::cluster::{Cluster, Namespace, definitions};
 use aimass_tests::eventually;
-use aimass_tests::eventually::throughout;
+use aimass_tests::eventually::{throughout, within};
 use aimass_tests::faults::Faults;
 use aimass_tests::faults::plan::{Action, Fault, Plan};
 use aimass_tests::models::{self, expect_condition};
@@ -20,54 +20,57 @@ use crate::workloads::CREATE;
 
 const SOON: Duration = Duration::from_secs(10);
 
-/// Where the schema bounds `spec.replicas`.
-const REPLICAS: &str =
-    "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/replicas";
+/// Where the schema bounds `spec.rollout.history`, an i32.
+const HISTORY: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/rollout\
+                       /properties/history";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c31_an_object_that_no_longer_decodes_is_marked_and_others_go_on() {
-    let cluster = Cluster::connect().await;
-    let run = Run::start(&cluster, "c31", Default::default()).await;
-    let definitions_api: Api<CustomResourceDefinition> = Api::all(run.ns.client.clone());
+/// Stores a model `huge` that the schema takes no more and that does not decode, as if an older
+/// release had allowed it: the bound is lifted only while the object is made.
+pub(crate) async fn store_undecodable(ns: &Namespace) {
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let definitions_api: Api<CustomResourceDefinition> = Api::all(ns.client.clone());
     let name = "modeldeployments.aimass.dev";
     let change = |operations: serde_json::Value| {
         let api = definitions_api.clone();
         async move {
-            let patch: Patch<()> =
-                Patch::Json(serde_json::from_value(operations).expect("a JSON patch"));
-            api.patch(name, &PatchParams::default(), &patch)
+            let operations = serde_json::from_value(operations).expect("a JSON patch");
+            let patch: Patch<()> = Patch::Json(operations);
+            let params = PatchParams::default();
+            api.patch(name, &params, &patch)
                 .await
                 .expect("the schema is valid");
         }
     };
-    // As if an older release had allowed more: the bound is lifted only while the object is made.
     change(json!([
-        {"op": "replace", "path": format!("{REPLICAS}/maximum"), "value": 4_000_000_000_u32},
-        {"op": "remove", "path": format!("{REPLICAS}/format")},
+        {"op": "replace", "path": format!("{HISTORY}/maximum"), "value": 4_000_000_000_u32},
+        {"op": "remove", "path": format!("{HISTORY}/format")},
     ]))
     .await;
-    let model = models::with(
-        models::model("huge", 1),
-        "/spec/replicas",
-        json!(3_000_000_000_u32),
-    );
-    let made = || async {
-        models::apply(&run.ns, &model)
-            .await
-            .map_err(|e| e.to_string())
-    };
-    eventually(SOON, "the object is stored", made).await;
+    let history = json!(3_000_000_000_u32);
+    let model = models::with(models::model("huge", 1), "/spec/rollout/history", history);
+    let made = within(SOON, || async {
+        models::apply(ns, &model).await.map_err(|e| e.to_string())
+    })
+    .await;
     let original = definitions()
         .into_iter()
         .find(|d| d.metadata.name.as_deref() == Some(name));
     let original = original.expect("the definition is generated");
     let restored = PatchParams::apply("aimass-tests").force();
-    definitions_api
+    let put = definitions_api
         .patch(name, &restored, &Patch::Apply(&original))
-        .await
-        .expect("it was there");
-    change(json!([{"op": "test", "path": format!("{REPLICAS}/format"), "value": "int32"}])).await;
+        .await;
+    put.expect("the definition was there before");
+    change(json!([{"op": "test", "path": format!("{HISTORY}/format"), "value": "int32"}])).await;
+    made.expect("the object is stored");
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c31_an_object_that_no_longer_decodes_is_marked_and_others_go_on() {
+    let cluster = Cluster::connect().await;
+    let run = Run::start(&cluster, "c31", Default::default()).await;
+    store_undecodable(&run.ns).await;
     let marked = || async {
         let object = models::api(&run.ns)
             .get("huge")
@@ -77,7 +80,7 @@ async fn c31_an_object_that_no_longer_decodes_is_marked_and_others_go_on() {
     };
     let accepted = eventually(SOON, "the object is marked", marked).await;
     assert!(
-        accepted.message.contains("replicas"),
+        accepted.message.contains("history"),
         "the path is named: {}",
         accepted.message
     );
@@ -93,7 +96,7 @@ async fn c31_an_object_that_no_longer_decodes_is_marked_and_others_go_on() {
     };
     eventually(SOON, "the other one goes on", fine).await;
     // Corrected, it recovers unaided.
-    models::merge(&run.ns, "huge", &json!({"replicas": 1}))
+    models::merge(&run.ns, "huge", &json!({"rollout": {"history": 1}}))
         .await
         .expect("it is valid");
     let healed = || async {

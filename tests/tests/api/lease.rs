@@ -75,7 +75,9 @@ impl Pair {
                 .list(&ListParams::default())
                 .await
                 .map_err(|e| e.to_string())?;
-            let found: Vec<_> = list.iter().map(|d| d.spec.as_ref()?.replicas).collect();
+            let mut found: Vec<_> = list.iter().map(|d| d.spec.as_ref()?.replicas).collect();
+            // An old revision may be kept at zero.
+            found.retain(|replicas| *replicas != Some(0));
             if found == [Some(replicas)] {
                 Ok(())
             } else {

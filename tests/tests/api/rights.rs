@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use aimass_tests::cluster::Cluster;
 use aimass_tests::eventually;
+use aimass_tests::faults::point::Verb;
 use aimass_tests::models;
 use aimass_tests::normal;
 use aimass_tests::operator::{Settings, rules};
+use aimass_tests::pods::Behaviour;
 use aimass_tests::workload::Run;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::Api;
 use kube::api::{DeleteParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::json;
+
+use crate::isolation::store_undecodable;
 
 /// `verb resource.group/subresource`, of every combination that a rule allows.
 fn granted() -> BTreeSet<String> {
@@ -73,7 +77,30 @@ async fn p2_rights_that_are_granted_are_used() {
             models::settled(&object)
         }
     };
-    // Every source, more revisions than are kept, something to delete, something to tell.
+    // What is told only after 30 s: a pod that waits for its volumes.
+    run.kubelet.script(|pod| {
+        let model = pod.labels().get("aimass.dev/deployment").cloned();
+        if model.as_deref() == Some("stuck") {
+            Behaviour::Waiting {
+                reason: "ContainerCreating".to_owned(),
+                message: String::new(),
+            }
+        } else {
+            Behaviour::Ready
+        }
+    });
+    models::apply(&run.ns, &models::model("stuck", 1))
+        .await
+        .expect("it is valid");
+    // Every source, what is missing, what does not decode, more revisions than are kept, fewer
+    // pods than a budget protects, something to delete, something to tell.
+    let missing = models::with(
+        models::model("missing", 1),
+        "/spec/model/source",
+        json!({"pvc": {"claimName": "missing", "path": "iris.onnx"}}),
+    );
+    models::apply(&run.ns, &missing).await.expect("it is valid");
+    store_undecodable(&run.ns).await;
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": "models"},
         "spec": {
@@ -110,6 +137,21 @@ async fn p2_rights_that_are_granted_are_used() {
             .expect("valid");
         eventually(wait, "the change is rolled out", settled("iris")).await;
     }
+    models::merge(&run.ns, "iris", &json!({"replicas": 1}))
+        .await
+        .expect("it is valid");
+    let looked = || async {
+        let records = run.faults.records();
+        let events = records
+            .iter()
+            .any(|r| r.verb == Verb::List && r.kind == "events");
+        if events {
+            Ok(())
+        } else {
+            Err("the Events of the stuck pod are not read".to_owned())
+        }
+    };
+    eventually(Duration::from_secs(60), "volumes are looked after", looked).await;
     run.silence(wait).await.expect("it rests");
     models::api(&run.ns)
         .delete("claimed", &DeleteParams::background())
@@ -120,8 +162,9 @@ async fn p2_rights_that_are_granted_are_used() {
         let objects = normal::objects(&client, &name)
             .await
             .map_err(|e| e.to_string())?;
+        // One of iris, one of stuck.
         let hashes = normal::hashes(&objects);
-        if hashes.len() == 1 {
+        if hashes.len() == 2 {
             Ok(())
         } else {
             Err(format!("{hashes:?}"))

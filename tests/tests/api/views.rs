@@ -138,19 +138,35 @@ async fn stale_children(test: &str, restarts: bool) {
     let cluster = Cluster::connect().await;
     let mut run = Run::start(&cluster, test, Default::default()).await;
     (CHANGE.before)(&run.ns).await;
-    run.reach(RECOVERY * 4, CHANGE.prepared).await.expect("it starts without a fault");
-    run.silence(RECOVERY).await.expect("it rests without a fault");
+    run.reach(RECOVERY * 4, CHANGE.prepared)
+        .await
+        .expect("it starts without a fault");
+    run.silence(RECOVERY)
+        .await
+        .expect("it rests without a fault");
     let deployments: Api<Deployment> = run.ns.api();
-    let list = deployments.list(&Default::default()).await.expect("it can be listed");
+    let list = deployments
+        .list(&Default::default())
+        .await
+        .expect("it can be listed");
     let before = list.metadata.resource_version.unwrap_or_default();
     (CHANGE.act)(&run.ns).await;
-    run.reach(RECOVERY * 4, CHANGE.done).await.expect("it changes without a fault");
-    run.silence(RECOVERY).await.expect("it rests without a fault");
-    let object = models::api(&run.ns).get("iris").await.expect("the model is there");
+    run.reach(RECOVERY * 4, CHANGE.done)
+        .await
+        .expect("it changes without a fault");
+    run.silence(RECOVERY)
+        .await
+        .expect("it rests without a fault");
+    let object = models::api(&run.ns)
+        .get("iris")
+        .await
+        .expect("the model is there");
     let serving = format!("iris-{}", models::text(&object, "/status/stable/revision"));
     let hashes = run.faults.hashes();
     let deleted = |counts: BTreeMap<String, u32>| -> Vec<String> {
-        let deletes = counts.into_iter().filter(|(key, _)| key.starts_with("delete"));
+        let deletes = counts
+            .into_iter()
+            .filter(|(key, _)| key.starts_with("delete"));
         deletes.map(|(key, n)| format!("{key} {n}")).collect()
     };
     let gone = deleted(run.counts(&hashes).await);
@@ -161,16 +177,22 @@ async fn stale_children(test: &str, restarts: bool) {
         run.restart().await;
     }
     // Something that makes it look.
-    models::merge(&run.ns, "iris", &json!({"replicas": 3})).await.expect("the number is valid");
-    throughout(Duration::from_secs(12), "what serves is not shrunk", || async {
-        let found = deployments.get(&serving).await.map_err(|e| e.to_string())?;
-        let replicas = found.spec.and_then(|s| s.replicas);
-        let ready = found.status.and_then(|s| s.ready_replicas);
-        if replicas >= Some(2) && ready >= Some(2) {
-            return Ok(());
-        }
-        Err(format!("{replicas:?}, ready {ready:?}\n{}", history(&run)))
-    })
+    models::merge(&run.ns, "iris", &json!({"replicas": 3}))
+        .await
+        .expect("the number is valid");
+    throughout(
+        Duration::from_secs(12),
+        "what serves is not shrunk",
+        || async {
+            let found = deployments.get(&serving).await.map_err(|e| e.to_string())?;
+            let replicas = found.spec.and_then(|s| s.replicas);
+            let ready = found.status.and_then(|s| s.ready_replicas);
+            if replicas >= Some(2) && ready >= Some(2) {
+                return Ok(());
+            }
+            Err(format!("{replicas:?}, ready {ready:?}\n{}", history(&run)))
+        },
+    )
     .await;
     let now = deleted(run.counts(&hashes).await);
     assert_eq!(now, gone, "deleted on a stale view\n{}", history(&run));
@@ -180,13 +202,23 @@ async fn stale_children(test: &str, restarts: bool) {
     }
     let served = |state: &Normal| {
         let model = state.get("ModelDeployment/iris").ok_or("no model")?;
-        let (ready, stable) = (&model["status"]["readyReplicas"], &model["status"]["stable"]);
+        let (ready, stable) = (
+            &model["status"]["readyReplicas"],
+            &model["status"]["stable"],
+        );
         let fine = *ready == json!(3) && stable["number"] == json!(2);
-        if fine { Ok(()) } else { Err(format!("{}", model["status"])) }
+        if fine {
+            Ok(())
+        } else {
+            Err(format!("{}", model["status"]))
+        }
     };
     let outcome = run.reach(RECOVERY * 4, served).await;
     if let Err(complaint) = outcome {
-        panic!("with a fresh view it goes on: {complaint}\n{}", history(&run));
+        panic!(
+            "with a fresh view it goes on: {complaint}\n{}",
+            history(&run)
+        );
     }
     assert_eq!(deleted(run.counts(&hashes).await), gone);
     run.no_panic().expect("no panic");
