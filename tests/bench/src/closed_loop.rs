@@ -82,9 +82,10 @@ fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> 
         filled += count;
         let bytes = buffer.get(..filled).unwrap_or_default();
         if let Some(length) = answer_length(bytes)?
-            && filled >= length {
-                return Ok(());
-            }
+            && filled >= length
+        {
+            return Ok(());
+        }
     }
 }
 

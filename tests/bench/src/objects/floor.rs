@@ -135,9 +135,10 @@ fn numbered(child: &Value, index: usize) -> Value {
     ];
     for path in paths {
         if let Some(labels) = child.pointer_mut(path).and_then(Value::as_object_mut)
-            && let Some(value) = labels.get_mut("aimass.dev/deployment") {
-                *value = json!(suffix);
-            }
+            && let Some(value) = labels.get_mut("aimass.dev/deployment")
+        {
+            *value = json!(suffix);
+        }
     }
     rename_volumes(&mut child, &suffix);
     child
