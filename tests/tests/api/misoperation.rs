@@ -49,6 +49,15 @@ fn told(object: &DynamicObject, reason: &str) -> Result<String, String> {
             return Ok(revision["message"].as_str().unwrap_or_default().to_owned());
         }
     }
+    // A revision that was given up is no more in the list.
+    let failure = object
+        .data
+        .pointer("/status/rollout/failure")
+        .cloned()
+        .unwrap_or_default();
+    if failure["reason"] == reason {
+        return Ok(failure["message"].as_str().unwrap_or_default().to_owned());
+    }
     for kind in ["Ready", "Accepted", "RolledOut", "Applied", "Scaled"] {
         if let Some(found) = condition(object, kind).filter(|c| c.reason == reason) {
             return Ok(found.message);

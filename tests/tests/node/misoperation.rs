@@ -24,6 +24,15 @@ fn reason(object: &kube::api::DynamicObject, wanted: &str) -> Result<String, Str
             return Ok(revision["message"].as_str().unwrap_or_default().to_owned());
         }
     }
+    // A revision that was given up is no more in the list.
+    let failure = object
+        .data
+        .pointer("/status/rollout/failure")
+        .cloned()
+        .unwrap_or_default();
+    if failure["reason"] == wanted {
+        return Ok(failure["message"].as_str().unwrap_or_default().to_owned());
+    }
     Err(format!(
         "{wanted} is not told: {}; {revisions}",
         models::conditions(object)
