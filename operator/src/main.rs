@@ -13,7 +13,10 @@ const NAME: &str = "aimass-operator";
 
 fn main() -> ExitCode {
     tls::install();
-    let CommandLine { command, run: args } = CommandLine::parse();
+    let CommandLine { command, run: args } = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return render::usage(&error),
+    };
     match command {
         Some(Command::Render(args)) => render::main(&args),
         None => match Config::try_from(&args) {

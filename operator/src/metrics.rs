@@ -89,6 +89,8 @@ impl Metrics {
             objects.clone(),
         );
         registry.register("leader", "1 while this instance leads", leader.clone());
+        let help = "Background tasks that panicked";
+        registry.register("task_panics", help, aimass_chassis::tasks::panics());
         metrics
     }
 

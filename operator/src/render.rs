@@ -58,6 +58,18 @@ pub fn fail(why: &str, code: u8) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Prints what clap has to say: help and version are no failure, anything else is wrong usage.
+#[must_use]
+pub fn usage(error: &clap::Error) -> ExitCode {
+    // Nobody is left to be told when even standard error is closed.
+    let _closed = error.print();
+    if error.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
 fn read(file: &Path) -> anyhow::Result<String> {
     let mut text = String::new();
     let source: Box<dyn Read> = if file.as_os_str() == "-" {

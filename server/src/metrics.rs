@@ -110,6 +110,8 @@ pub struct Metrics {
     pub response_bytes: Family<Protocol, Histogram, fn() -> Histogram>,
     /// Inference requests between arrival and answer.
     pub in_flight: Gauge,
+    /// Connections open on the data ports.
+    pub connections: Gauge,
     /// Rows that wait for a worker.
     pub queue_rows: Gauge,
     /// Bytes of request bodies held.
@@ -186,6 +188,13 @@ impl Metrics {
             metrics.in_flight.clone(),
         );
         r.register(
+            "connections",
+            "Connections open on the data ports",
+            metrics.connections.clone(),
+        );
+        let help = "Background tasks that panicked";
+        r.register("task_panics", help, aimass_chassis::tasks::panics());
+        r.register(
             "queue_rows",
             "Rows that wait for a worker",
             metrics.queue_rows.clone(),
@@ -232,6 +241,7 @@ impl Metrics {
             request_bytes: Family::new_with_constructor(sizes),
             response_bytes: Family::new_with_constructor(sizes),
             in_flight: Gauge::default(),
+            connections: Gauge::default(),
             queue_rows: Gauge::default(),
             buffered_bytes: Gauge::default(),
             plans: Gauge::default(),

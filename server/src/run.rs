@@ -9,7 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use aimass_chassis::admin::{self, Admin, Heartbeat};
-use aimass_chassis::listener::{self, Limits};
+use aimass_chassis::listener::{self, Limits, Settings};
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::{Stop, on_signals};
@@ -58,6 +58,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     let stop = on_signals()?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::register(&mut registry));
+    let connections = metrics.connections.clone();
     let readiness = Readiness::new("Loading", "the model is being loaded");
     let (reload, reloads) = mpsc::sync_channel(1);
     let engine_workers = settings.workers;
@@ -94,8 +95,15 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     };
     let ports = Tasks::new();
     for listener in listeners {
-        let grace = shutdown_grace + LAST_WORDS;
-        let serving = listener::serve(listener, app(state.clone()), limits, closing.clone(), grace);
+        let settings = Settings {
+            limits,
+            // From the signal on, clients with a connection are sent to connect elsewhere.
+            drain: stop.clone(),
+            stop: closing.clone(),
+            grace: shutdown_grace + LAST_WORDS,
+            open: connections.clone(),
+        };
+        let serving = listener::serve_with(listener, app(state.clone()), settings);
         ports.spawn("port", serving);
     }
     tokio::select! {
