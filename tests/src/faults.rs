@@ -89,7 +89,12 @@ impl Faults {
     /// The faults of the plan that no call has met yet.
     #[must_use]
     pub fn not_met(&self) -> Vec<String> {
-        self.state().plan.faults.iter().map(ToString::to_string).collect()
+        self.state()
+            .plan
+            .faults
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     /// The same faults and record for the process that comes after this one.
@@ -147,7 +152,9 @@ impl Faults {
     /// Ends every [`Faults::stale`] and [`Faults::flow`].
     pub fn fresh(&self) {
         self.state().stale.clear();
-        self.shared.orders.send_modify(|orders| orders.flows.clear());
+        self.shared
+            .orders
+            .send_modify(|orders| orders.flows.clear());
     }
 
     /// Everything that was called so far, in order.
@@ -409,7 +416,9 @@ fn refusal(status: u16, retry_after: Option<u32>) -> Answer {
     *response.status_mut() =
         http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, json);
     if let Some(seconds) = retry_after {
         response
             .headers_mut()
@@ -417,7 +426,6 @@ fn refusal(status: u16, retry_after: Option<u32>) -> Answer {
     }
     response
 }
-
 
 #[cfg(test)]
 mod tests {
@@ -447,14 +455,19 @@ mod tests {
     }
 
     async fn call(faults: &Faults, method: &str, uri: &str) -> Result<Answer, BoxError> {
-        faults.layer(api_server()).oneshot(request(method, uri)).await
+        faults
+            .layer(api_server())
+            .oneshot(request(method, uri))
+            .await
     }
 
     const POD: &str = "/api/v1/namespaces/n/pods/a";
 
     async fn parks(faults: &Faults) -> bool {
         let late = Duration::from_secs(3600);
-        tokio::time::timeout(late, call(faults, "GET", POD)).await.is_err()
+        tokio::time::timeout(late, call(faults, "GET", POD))
+            .await
+            .is_err()
     }
 
     #[tokio::test(start_paused = true)]

@@ -156,7 +156,7 @@ fn undo(change: &Value, good: &Value) -> Value {
     }
 }
 
-fn source(map: &str, rest: Value) -> Value {
+fn source(map: &str, rest: &Value) -> Value {
     let mut source = json!({"name": map});
     for (key, value) in rest.as_object().into_iter().flatten() {
         source[key] = value.clone();
@@ -166,7 +166,7 @@ fn source(map: &str, rest: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_map_that_is_missing_is_named() {
-    let spec = source("missing", json!({}));
+    let spec = source("missing", &json!({}));
     bad_change(
         "bad-map",
         spec,
@@ -179,7 +179,7 @@ async fn a_config_map_that_is_missing_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_is_missing_is_named() {
-    let spec = source(models::FILES, json!({"key": "other.onnx"}));
+    let spec = source(models::FILES, &json!({"key": "other.onnx"}));
     bad_change(
         "bad-key",
         spec,
@@ -224,7 +224,7 @@ async fn a_wrong_digest_is_told() {
     let digest = format!("sha256:{}", "0".repeat(64));
     let spec = source(
         models::FILES,
-        json!({"key": "model.onnx", "digest": digest}),
+        &json!({"key": "model.onnx", "digest": digest}),
     );
     let message = r#"{"reason":"DigestMismatch","message":"model.onnx is sha256:ab12, spec says sha256:0000"}"#;
     bad_change(

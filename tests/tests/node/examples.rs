@@ -149,9 +149,9 @@ async fn the_digits_example_recognises_a_seven() {
         // Several outputs: one of them has a score for each of the ten digits.
         Value::Object(outputs) => {
             let rows = outputs.values().filter_map(Value::as_array);
-            let scores = rows.filter(|row| row.len() == 10);
+            let mut scores = rows.filter(|row| row.len() == 10);
             scores
-                .last()
+                .next_back()
                 .cloned()
                 .unwrap_or_else(|| panic!("no scores: {answer}"))
         }
