@@ -14,13 +14,12 @@ mod network;
 mod node;
 mod part;
 mod process;
+mod running;
 mod sandbox;
 mod setup;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args as ClapArgs, Subcommand};
@@ -29,18 +28,16 @@ pub(crate) use files::Files;
 pub(crate) use node::socket;
 pub(crate) use part::Lane;
 use part::Part;
+pub(crate) use running::Cluster;
+use running::Condition;
 
-use crate::image::{self, Built};
+use crate::image;
 use crate::packages::{self, Purpose};
 use crate::places::Places;
-use crate::step::{self, Step};
-use crate::{clock, kubernetes};
+use crate::{kubernetes, step};
 
 /// The image of the container that holds a pod's namespaces.
 pub(crate) const PAUSE_IMAGE: &str = "aimass.test/pause:1";
-
-/// How long a process may take until it does its work. It takes 5 s on an idle machine.
-const START: Duration = Duration::from_secs(120);
 
 /// Options of `cargo xtask cluster`.
 #[derive(ClapArgs)]
@@ -65,14 +62,6 @@ enum Action {
     Env,
 }
 
-/// A running cluster.
-pub(crate) struct Cluster {
-    /// Where its files are.
-    pub(crate) files: Files,
-    /// Where kubectl and the other programs are.
-    pub(crate) bin: PathBuf,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -89,7 +78,7 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
 /// Sees to it that a cluster runs, with at least the processes of `lane`.
 ///
 /// # Errors
-/// If it cannot be started; what was started is stopped again, its logs are left.
+/// If it cannot be started. One that was started from nothing is removed again, but for its logs.
 pub(crate) fn up(places: &Places, lane: Lane) -> Result<Cluster> {
     require_root("start")?;
     let purposes: &[Purpose] = match lane {
@@ -104,7 +93,9 @@ pub(crate) fn up(places: &Places, lane: Lane) -> Result<Cluster> {
         bin,
     };
     let files = &cluster.files;
-    let missing = match cluster.condition(lane) {
+    let condition = cluster.condition(lane);
+    let is_extended = matches!(condition, Condition::Incomplete(_));
+    let missing = match condition {
         Condition::Healthy => {
             step::say("The cluster runs already.");
             return Ok(cluster);
@@ -125,141 +116,13 @@ pub(crate) fn up(places: &Places, lane: Lane) -> Result<Cluster> {
         Lane::Full => vec![image::pause(places)?],
     };
     if let Err(error) = cluster.start(places, &missing, &pause) {
+        if is_extended {
+            return Err(error.context("the cluster is not complete; what ran before runs on"));
+        }
         let _ = down::run(files);
         return Err(error.context("the cluster does not start"));
     }
     Ok(cluster)
-}
-
-/// What is there of a cluster.
-#[derive(Debug)]
-enum Condition {
-    /// Nothing at all.
-    Nothing,
-    /// What runs is healthy; these were never started.
-    Incomplete(Vec<Part>),
-    /// All that is wanted runs.
-    Healthy,
-    /// Not worth repairing, and why.
-    Broken(String),
-}
-
-impl Cluster {
-    /// Whether one was started that has a node.
-    pub(crate) fn is_there(places: &Places) -> bool {
-        let files = Files::new(places.state());
-        let record = process::record(&files, Part::Containerd.name());
-        record.is_some_and(|record| record.is_alive())
-    }
-
-    /// The cluster that was started before.
-    ///
-    /// # Errors
-    /// If none is there.
-    pub(crate) fn running(places: &Places) -> Result<Self> {
-        let files = Files::new(places.state());
-        if !files.records().is_dir() {
-            bail!("no cluster runs: start one with `cargo xtask cluster up`");
-        }
-        Ok(Self {
-            files,
-            bin: kubernetes::ensure(places)?,
-        })
-    }
-
-    fn condition(&self, lane: Lane) -> Condition {
-        if !self.files.records().is_dir() || !network::exists() {
-            let is_there = down::anything(&self.files);
-            let why = "it was started only half-way, or stopped only half-way";
-            return if is_there {
-                Condition::Broken(why.to_owned())
-            } else {
-                Condition::Nothing
-            };
-        }
-        let mut missing = Vec::new();
-        for part in Part::ALL {
-            let name = part.name();
-            match process::record(&self.files, name) {
-                None if part.is_in(lane) => missing.push(part),
-                None => {}
-                Some(record) if !record.is_alive() => {
-                    return Condition::Broken(format!("{name} has ended"));
-                }
-                Some(_) => {
-                    // A short wait: the machine may be busy.
-                    let limit = Duration::from_secs(10);
-                    let mut why = String::new();
-                    let healthy = clock::wait_for(limit, || {
-                        health::check(&self.bin, &self.files, part)
-                            .map_err(|e| why = e)
-                            .ok()
-                    });
-                    if healthy.is_none() {
-                        return Condition::Broken(format!("{name} is not healthy ({why})"));
-                    }
-                }
-            }
-        }
-        if missing.is_empty() {
-            Condition::Healthy
-        } else {
-            Condition::Incomplete(missing)
-        }
-    }
-
-    fn start(&self, places: &Places, parts: &[Part], pause: &[Built]) -> Result<()> {
-        if !self.files.records().is_dir() {
-            let step = Step::begin("make network, keys and configuration", None);
-            setup::run(&self.files)?;
-            step.done("");
-        }
-        let join = setup::join(&self.files)?;
-        for &part in parts {
-            self.start_one(part, &join)?;
-            if part == Part::Containerd {
-                // Before the kubelet can ask for it: there is no registry that has it.
-                image::import(places, pause)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn start_one(&self, part: Part, join: &Path) -> Result<()> {
-        let name = part.name();
-        let log = self.files.log(name);
-        let mut step = Step::begin(format!("start {name}"), Some(&log));
-        process::start(&self.files, join, name, &self.command(part))?;
-        let record = process::record(&self.files, name).context("the record was just written")?;
-        let mut why = String::new();
-        let healthy = clock::wait_for(START, || {
-            step.tick();
-            let healthy = health::check(&self.bin, &self.files, part)
-                .map_err(|e| why = e)
-                .is_ok();
-            (healthy || !record.is_alive()).then_some(healthy)
-        });
-        let said = || format!("\n{}\nlog: {}", step::tail(&log), log.display());
-        match healthy {
-            Some(true) => step.done(""),
-            Some(false) => bail!("{name} has ended by itself{}", said()),
-            None => bail!("{name} is not healthy after {START:?}: {why}{}", said()),
-        }
-        Ok(())
-    }
-
-    fn command(&self, part: Part) -> Command {
-        let Self { files, bin } = self;
-        match part {
-            Part::Etcd => control::etcd(bin, files),
-            Part::ApiServer => control::api_server(bin, files),
-            Part::ControllerManager => control::controller_manager(bin, files),
-            Part::Scheduler => control::scheduler(bin, files),
-            Part::Containerd => node::containerd(files),
-            Part::Kubelet => node::kubelet(bin, files),
-            Part::Proxy => node::proxy(bin, files),
-        }
-    }
 }
 
 fn parts(lane: Lane) -> Vec<Part> {

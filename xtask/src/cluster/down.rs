@@ -25,6 +25,8 @@ const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
 /// # Errors
 /// If something is left; says what.
 pub(super) fn run(files: &Files) -> Result<()> {
+    let started = Files::started();
+    let files = started.as_ref().unwrap_or(files);
     let mut step = Step::begin("stop the cluster", None);
     // First those that would start or restart something.
     for part in [

@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result};
 /// containerd's sockets and running containers: a fixed place, because a socket's path is short.
 pub(super) const RUN: &str = "/run/aimass-cluster";
 
+/// The file there that says where the state folder is.
+const POINTER: &str = "state";
+
 /// Folders and files below the state folder.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
@@ -17,6 +20,23 @@ impl Files {
     /// Of a state folder, which need not exist.
     pub(crate) fn new(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    /// Of the cluster that was started last on this machine, wherever its state folder is.
+    pub(super) fn started() -> Option<Self> {
+        let root = std::fs::read_to_string(Path::new(RUN).join(POINTER)).ok()?;
+        Some(Self::new(root.into()))
+    }
+
+    /// Notes that a cluster with this state folder is being started.
+    ///
+    /// # Errors
+    /// If the disk does not let it.
+    pub(super) fn note_start(&self) -> Result<()> {
+        write(
+            &Path::new(RUN).join(POINTER),
+            &self.root.display().to_string(),
+        )
     }
 
     /// The state folder itself.

@@ -66,19 +66,30 @@ const fn subject(
 ///
 /// # Errors
 /// If the machine does not let us; what was made so far is left for `down`.
-pub(super) fn run(files: &Files) -> Result<()> {
+pub(super) fn run(files: &Files, bin: &Path) -> Result<()> {
+    files.note_start()?;
     clear_logs(files)?;
     network::up()?;
     let groups = cgroup::up()?;
     write_pki(files)?;
     write_configs(files, &groups)?;
+    files::write(&files.config("bin"), &bin.display().to_string())?;
     files::write(&files.config("join"), &groups.join.display().to_string())?;
     std::fs::create_dir_all(files.records()).context("failed to make the folder of records")
 }
 
 /// The file by which a process joins our control group, as [`run`] found it.
 pub(super) fn join(files: &Files) -> Result<PathBuf> {
-    let path = files.config("join");
+    read(files, "join")
+}
+
+/// The folder of the programs with which the cluster was started.
+pub(super) fn bin(files: &Files) -> Result<PathBuf> {
+    read(files, "bin")
+}
+
+fn read(files: &Files, name: &str) -> Result<PathBuf> {
+    let path = files.config(name);
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("failed to read {}", path.display()))?;
     Ok(text.into())
