@@ -57,6 +57,9 @@ pub(crate) enum Error {
         /// Of the child.
         name: String,
     },
+    /// The object itself is gone or going: there is nothing to do and nobody to tell.
+    #[error("the object is being deleted")]
+    Gone,
     /// A reconcile took longer than it may.
     #[error("not done within {} s", .0.as_secs())]
     Late(Duration),
@@ -109,6 +112,11 @@ impl Error {
                 false,
                 Reason::ApiUnavailable,
                 format!("{kind} {name} is still being deleted; waiting until it is gone"),
+            ),
+            Self::Gone => (
+                true,
+                Reason::ApiUnavailable,
+                "the object is being deleted".to_owned(),
             ),
             Self::Late(limit) => (
                 false,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_crds::ModelDeployment;
-use aimass_plan::model::{Applied, Next, next, plan, status};
+use aimass_plan::model::{Applied, Next, Plan, Write, next, plan, status};
 use futures_util::FutureExt;
 use kube::runtime::controller::Action;
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use crate::apply::apply;
 use crate::context::Context;
 use crate::error::Error;
-use crate::model::observe::observe;
+use crate::model::observe::{is_wanted, observe};
 use crate::model::report::{report, report_undecodable};
 use crate::watch::Guarded;
 
@@ -64,7 +64,18 @@ async fn converge(model: &ModelDeployment, ctx: &Context) -> Result<Applied, Err
 async fn turn(model: &ModelDeployment, ctx: &Context) -> Result<Applied, Error> {
     let observed = observe(ctx, model).await?;
     let plan = plan(model, &observed).map_err(|rejection| Error::Rejected(rejection.into()))?;
+    // A child that is missing may have been collected with its owner. A model without a status never
+    // had children, which spares it the look.
+    if creates(&plan) && model.status.is_some() && !is_wanted(ctx, model).await? {
+        return Err(Error::Gone);
+    }
     apply(ctx, model, observed, plan).await
+}
+
+fn creates(plan: &Plan) -> bool {
+    plan.objects
+        .iter()
+        .any(|desired| desired.write == Write::Create)
 }
 
 /// Makes a failure of a panic and of a missed deadline, so that they are reported like any other.

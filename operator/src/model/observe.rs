@@ -17,7 +17,7 @@ use kube::api::ListParams;
 use kube::core::PartialObjectMeta;
 use serde::de::DeserializeOwned;
 
-use crate::cache::{Cache, Item, Key, Known, version_of};
+use crate::cache::{Cache, Item, Key, Known, key_of, version_of};
 use crate::context::{Context, resource_of};
 use crate::error::{Cause, Error, cause, said};
 use crate::model::memory::Files;
@@ -41,6 +41,15 @@ pub(crate) async fn observe(ctx: &Context, model: &ModelDeployment) -> Result<Ob
         children,
         pods,
     })
+}
+
+/// Whether the API server still has exactly this model, and nobody has deleted it.
+pub(crate) async fn is_wanted(ctx: &Context, model: &ModelDeployment) -> Result<bool, Error> {
+    let key = key_of(model);
+    let live = look::<PartialObjectMeta<ModelDeployment>>(ctx, &key).await?;
+    Ok(live.is_some_and(|live| {
+        live.metadata.uid == model.metadata.uid && live.metadata.deletion_timestamp.is_none()
+    }))
 }
 
 async fn children(ctx: &Context, model: &ModelDeployment) -> Result<Children, Error> {
