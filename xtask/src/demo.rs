@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Use the cluster of this kubeconfig context instead of starting one
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
-    /// Push the images to this registry, which that cluster pulls from (such as ghcr.io/me)
+    /// Push the images to this registry, which that cluster pulls from (such as registry.example/me)
     #[arg(long, value_name = "REGISTRY", requires = "context")]
     registry: Option<String>,
 }

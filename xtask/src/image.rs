@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Also write them as OCI archives (one tar each) to this folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Also push them to this registry (such as ghcr.io/me), with the credentials of `docker login`
+    /// Also push them to this registry (such as registry.example/me), with the credentials of `docker login`
     #[arg(long, value_name = "REGISTRY")]
     push: Option<String>,
 }
