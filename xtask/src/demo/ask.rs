@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -118,6 +118,8 @@ fn service(site: &Site, name: &str) -> Result<SocketAddr> {
 struct Forward {
     child: Child,
     address: SocketAddr,
+    /// It prints a line per connection, and ends when nobody is there to read it.
+    _output: BufReader<ChildStdout>,
 }
 
 impl Forward {
@@ -135,12 +137,12 @@ impl Forward {
             .stdout(Stdio::piped())
             .spawn()
             .context("failed to start kubectl port-forward")?;
+        let output = child.stdout.take().context("the output was asked for")?;
+        let mut output = BufReader::new(output);
         let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            // It prints this line, or an error and ends.
-            BufReader::new(output).read_line(&mut line)?;
-        }
-        let Some(port) = port(&line) else {
+        // It prints this line, or an error and ends.
+        let read = output.read_line(&mut line);
+        let Some(port) = read.ok().and_then(|_| port(&line)) else {
             let _ = child.kill();
             let _ = child.wait();
             bail!("kubectl port-forward to service/{object} does not work: {line:?}");
@@ -148,6 +150,7 @@ impl Forward {
         Ok(Self {
             child,
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            _output: output,
         })
     }
 }

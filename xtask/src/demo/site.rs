@@ -113,9 +113,10 @@ impl Site {
             Kind::Own(_) => "  cargo xtask cluster down".to_owned(),
             Kind::Context(_) => format!(
                 "  kubectl delete --filename examples/linear.yaml --filename examples/digits.yaml\n  \
-                 helm uninstall {} --namespace {}\n  \
-                 kubectl delete namespace {1}\n  \
+                 {} uninstall {} --namespace {}\n  \
+                 kubectl delete namespace {2}\n  \
                  kubectl delete --filename charts/aimass/crds",
+                self.helm.display(),
                 super::install::RELEASE,
                 super::install::NAMESPACE
             ),

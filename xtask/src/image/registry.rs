@@ -30,7 +30,9 @@ pub(super) fn push(places: &Places, archive: &Path, name: &str) -> Result<()> {
     let mut command = Command::new(crane);
     command.arg("push").arg(&layout).arg(name);
     step::run(&format!("push {name}"), &mut command, &log)
-        .context("are you logged in (`docker login`), and may you write there?")
+        .context("are you logged in (`docker login`), and may you write there?")?;
+    std::fs::remove_dir_all(&layout)
+        .with_context(|| format!("failed to delete {}", layout.display()))
 }
 
 /// crane wants the layout as a folder.
