@@ -64,9 +64,13 @@ async fn converge(model: &ModelDeployment, ctx: &Context) -> Result<Applied, Err
 async fn turn(model: &ModelDeployment, ctx: &Context) -> Result<Applied, Error> {
     let observed = observe(ctx, model).await?;
     let plan = plan(model, &observed).map_err(|rejection| Error::Rejected(rejection.into()))?;
-    // A child that is missing may have been collected with its owner. A model without a status never
-    // had children, which spares it the look.
-    if creates(&plan) && model.status.is_some() && !is_wanted(ctx, model).await? {
+    // A child that is missing may have been collected with its owner. A model that was never planned
+    // to its end has no target yet, nor children that could miss: it is spared the look.
+    let had_children = model
+        .status
+        .as_ref()
+        .is_some_and(|status| status.target.is_some());
+    if creates(&plan) && had_children && !is_wanted(ctx, model).await? {
         return Err(Error::Gone);
     }
     apply(ctx, model, observed, plan).await

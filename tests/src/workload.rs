@@ -244,10 +244,15 @@ pub fn crash_plans(reference: &Reference) -> Vec<Fault> {
     plans
 }
 
-/// Judges plans, four side by side; a point that was not reached is tried twice more.
+/// Judges plans, three side by side; a point that was not reached is tried twice more, a run that
+/// differs once more by itself.
 ///
 /// # Panics
 /// If a run differs, or more than one point (and more than one in twenty) is not reached.
+#[expect(
+    clippy::print_stdout,
+    reason = "the test's own output, shown when it fails"
+)]
 pub async fn expect_same(
     cluster: &Cluster,
     workload: &Workload,
@@ -266,18 +271,23 @@ pub async fn expect_same(
         }
     });
     let verdicts: Vec<_> = futures_util::stream::iter(runs)
-        .buffer_unordered(4)
+        .buffer_unordered(3)
         .collect()
         .await;
     let mut wrong = Vec::new();
     let (mut all, mut not_met) = (BTreeSet::new(), BTreeSet::new());
     for (verdict, plan) in verdicts {
-        let points: Vec<String> = plan.faults.into_iter().map(|f| f.point).collect();
+        let points: Vec<String> = plan.faults.iter().map(|f| f.point.clone()).collect();
         all.extend(points.iter().cloned());
         match verdict {
             Ok(Verdict::Same) => {}
             Ok(Verdict::NotMet) => not_met.extend(points),
-            Err(complaint) => wrong.push(complaint),
+            Err(complaint) => {
+                // A dozen control loops share two cores here: what differs is run again by itself,
+                // and only what a plan brings about each time is a finding.
+                println!("runs again by itself, because it differed:\n{complaint}");
+                wrong.extend(judge(cluster, workload, reference, plan).await.err());
+            }
         }
     }
     assert!(

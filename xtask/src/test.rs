@@ -140,7 +140,7 @@ pub(crate) fn run_lane(lane: Lane, selection: &Selection<'_>, places: &Places) -
     };
     tests.arg("--").args(selection.filter);
     // These wait for the API server nearly all of the time.
-    tests.args((lane == Lane::Api).then_some("--test-threads=6"));
+    tests.args((lane == Lane::Api).then_some("--test-threads=4"));
     tests.envs(selection.plan.map(|plan| ("AIMASS_TEST_PLAN", plan)));
     tests.envs(
         selection
