@@ -18,6 +18,8 @@ pub enum Reason {
     ArtifactInvalid,
     /// The engine refuses the model.
     ModelLoadFailed,
+    /// The model does not fit into the container's memory.
+    OutOfMemory,
     /// The files cannot be reached.
     ArtifactUnavailable,
     /// The files may not be read.
@@ -35,6 +37,7 @@ impl Reason {
             Self::DigestMismatch => "DigestMismatch",
             Self::ArtifactInvalid => "ArtifactInvalid",
             Self::ModelLoadFailed => "ModelLoadFailed",
+            Self::OutOfMemory => "OutOfMemory",
             Self::ArtifactUnavailable => "ArtifactUnavailable",
             Self::AccessDenied => "AccessDenied",
             Self::OutOfDisk => "OutOfDisk",
@@ -45,7 +48,10 @@ impl Reason {
     /// 3: the same files fail again. 4: it may pass.
     pub const fn exit_code(self) -> u8 {
         match self {
-            Self::DigestMismatch | Self::ArtifactInvalid | Self::ModelLoadFailed => 3,
+            Self::DigestMismatch
+            | Self::ArtifactInvalid
+            | Self::ModelLoadFailed
+            | Self::OutOfMemory => 3,
             Self::ArtifactUnavailable
             | Self::AccessDenied
             | Self::OutOfDisk

@@ -16,8 +16,9 @@ use crate::fatal::{Fatal, Reason};
 use crate::files::{self, Kind, Manifest, Staging};
 use http::{Download, Failure};
 
-/// Tries before the process ends and whoever started it tries anew, more slowly.
-const ATTEMPTS: u32 = 6;
+/// Tries before the process ends and says why; whoever started it then tries anew, more slowly. Few,
+/// because nobody learns the reason before.
+const ATTEMPTS: u32 = 3;
 
 /// Fetches, and sleeps afterwards if asked to.
 ///

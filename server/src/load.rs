@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aimass_chassis::units::FlagBytes;
+
 use crate::check::{Surroundings, check};
 use crate::config::Origin;
 use crate::engine::tract::{self, Source, Tract};
@@ -42,11 +44,12 @@ pub fn wait(origin: &Origin) -> Result<(), Fatal> {
 pub fn load(origin: &Origin, max_plans: usize) -> Result<Model, Fatal> {
     let (digest, entries) = gather(origin)?;
     let entry = files::model_file(&entries)?;
-    let budget = memory::budget();
+    let limit = memory::container_limit();
+    let budget = limit.map(memory::budget_of);
     let total = entries
         .iter()
         .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
-    within_budget(total, budget)?;
+    within_limit(total, limit)?;
 
     let bytes = files::read(&origin.folder, entry)?;
     for other in entries.iter().filter(|other| other.path != entry.path) {
@@ -128,19 +131,19 @@ fn gather(origin: &Origin) -> Result<(Digest, Vec<Entry>), Fatal> {
     Ok((digest, entries))
 }
 
-fn within_budget(total: u64, budget: Option<u64>) -> Result<(), Fatal> {
-    // A loaded model takes a fifth more than its file at least.
+/// Refuses files that cannot fit: a loaded model takes a fifth more than its file at least.
+fn within_limit(total: u64, limit: Option<u64>) -> Result<(), Fatal> {
     let needed = total.saturating_add(total / 5);
-    match budget {
-        Some(budget) if needed > budget => Err(Fatal::new(
-            Reason::ModelLoadFailed,
-            format!(
-                "the model's files have {} MiB and need about {} MiB of memory, the limit leaves {} MiB; raise the memory limit",
-                total >> 20,
-                needed >> 20,
-                budget >> 20
-            ),
-        )),
+    match limit {
+        Some(limit) if needed > memory::budget_of(limit) => {
+            let limit = FlagBytes(limit);
+            let text = format!(
+                "the model's files are {total} bytes and do not fit into the memory limit of {limit}: raise \
+                 spec.runtime.resources.limits.memory to at least {}",
+                FlagBytes(memory::limit_for(needed))
+            );
+            Err(Fatal::new(Reason::OutOfMemory, text))
+        }
         _ => Ok(()),
     }
 }

@@ -9,13 +9,20 @@ const OWN_BYTES: u64 = 64 << 20;
 /// Above this a limit means "none": cgroup v1 writes 2⁶³ rounded down to a page.
 const NO_LIMIT: u64 = 1 << 60;
 
-/// The budget in bytes; `None` without a memory limit.
-pub fn budget() -> Option<u64> {
-    limit(Path::new("/sys/fs/cgroup")).map(budget_of)
+/// The container's memory limit in bytes, if it has one.
+pub fn container_limit() -> Option<u64> {
+    limit(Path::new("/sys/fs/cgroup"))
 }
 
-fn budget_of(limit: u64) -> u64 {
+/// What a limit leaves for a model, in bytes.
+pub fn budget_of(limit: u64) -> u64 {
     (limit / 10 * 8).saturating_sub(OWN_BYTES)
+}
+
+/// The smallest limit in whole MiB that leaves `needed` bytes for a model.
+pub fn limit_for(needed: u64) -> u64 {
+    let tenths = needed.saturating_add(OWN_BYTES) / 8;
+    (tenths.saturating_mul(10) >> 20).saturating_add(1) << 20
 }
 
 /// The container's limit, cgroup v2 or v1.
@@ -30,6 +37,14 @@ fn limit(root: &Path) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_limit_that_is_advised_is_enough() {
+        for needed in [0, 155, 1 << 20, 410 << 20, 90_271_980] {
+            assert!(budget_of(limit_for(needed)) >= needed, "{needed}");
+        }
+        assert_eq!(limit_for(0), 81 << 20);
+    }
 
     #[test]
     fn both_kinds_of_cgroups_are_read() {

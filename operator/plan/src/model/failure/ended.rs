@@ -27,8 +27,12 @@ pub(super) fn artifact(facts: &Facts<'_>) -> Option<PodFailure> {
     written(facts, &ARTIFACT)
 }
 
-/// Killed by the kernel.
+/// Killed by the kernel, or refused by the server before that could happen.
 pub(super) fn out_of_memory(facts: &Facts<'_>) -> Option<PodFailure> {
+    killed(facts).or_else(|| written(facts, &[Reason::OutOfMemory]))
+}
+
+fn killed(facts: &Facts<'_>) -> Option<PodFailure> {
     let (pod, container, _) = ended(facts).find(|(_, _, end)| end.reason == "OOMKilled")?;
     let limit = limit(facts, &container.name).unwrap_or_default();
     Some(PodFailure {
