@@ -238,15 +238,17 @@ async fn a_change_of_the_files_is_served_and_deleting_takes_all() {
     };
     eventually(crate::world::READY, "the new files are served", changed).await;
     let caller = caller(&run.ns, "iris").await;
-    let metadata = caller
-        .get("/v1/models/iris/metadata")
-        .await
-        .expect("an answer");
-    assert!(
-        metadata.text().contains("64"),
-        "the digits model: {}",
-        metadata.text()
-    );
+    // An old pod answers until it has left the address and drained.
+    let digits = || async {
+        let metadata = caller.get("/v1/models/iris/metadata").await?;
+        let text = metadata.text();
+        if text.contains("64") {
+            Ok(())
+        } else {
+            Err(format!("another model: {text}"))
+        }
+    };
+    eventually(Duration::from_secs(15), "the digits model answers", digits).await;
     let params = kube::api::DeleteParams::background();
     models::api(&run.ns)
         .delete("iris", &params)

@@ -21,7 +21,12 @@ const EVERY: Duration = Duration::from_millis(4);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r15_none_of_20_000_requests_fails_while_everything_changes() {
     let mut run = run("steady", Default::default()).await;
-    serve(&run.ns, &models::model("iris", 2)).await;
+    let mut model = models::model("iris", 2);
+    // Four pods and a surge have to fit beside everything else on one node of two cores.
+    model["spec"]["runtime"]["resources"] = json!({
+        "requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"},
+    });
+    serve(&run.ns, &model).await;
     let caller = caller(&run.ns, "iris").await;
     let over = Arc::new(AtomicBool::new(false));
     let load = {

@@ -68,7 +68,11 @@ pub(crate) async fn caller(ns: &Namespace, name: &str) -> Caller {
     let port = port
         .and_then(|p| u16::try_from(p.port).ok())
         .expect("the Service has a port");
-    Caller::new(SocketAddr::new(address, port))
+    let caller = Caller::new(SocketAddr::new(address, port));
+    // A pod is ready a moment before the node's proxy leads to it.
+    let answers = || async { caller.get("/v2/health/live").await.map(|_| ()) };
+    eventually(Duration::from_secs(10), "the address answers", answers).await;
+    caller
 }
 
 /// The revision that serves.

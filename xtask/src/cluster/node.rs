@@ -121,6 +121,8 @@ pub(super) fn proxy_config(files: &Files) -> Value {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
+        // A second by default: as long as everything else that a model takes to answer.
+        "nftables": { "minSyncPeriod": "100ms" },
         "clusterCIDR": PODS,
         "oomScoreAdj": 0,
         "conntrack": { "maxPerCore": 0 },
