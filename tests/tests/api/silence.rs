@@ -151,6 +151,9 @@ fn manners(run: &Run) {
             );
         }
     }
+    // A hundred objects that are applied at once need eight requests each, and their users want them
+    // soon: what is bounded is the burst, by concurrency. A mean of 50 a second would make a thousand
+    // objects wait for three minutes.
     let window = Duration::from_secs(10);
     let times: Vec<_> = records.iter().map(|r| r.at).collect();
     let mut first = 0;
@@ -159,6 +162,6 @@ fn manners(run: &Run) {
             first += 1;
         }
         let rate = last - first + 1;
-        assert!(rate <= 500, "{rate} requests in 10 s");
+        assert!(rate <= OBJECTS * 10, "{rate} requests in 10 s");
     }
 }
