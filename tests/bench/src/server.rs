@@ -97,8 +97,8 @@ pub fn requests(programs: &Programs) -> anyhow::Result<Vec<Row>> {
 
 fn post(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    let head = "host: bench\r\ncontent-type: application/json";
+    format!("POST {path} HTTP/1.1\r\n{head}\r\ncontent-length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// `aimass-server` on core 0, ready.
