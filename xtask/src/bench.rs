@@ -43,7 +43,7 @@ impl Args {
 /// # Errors
 /// If something cannot be built, started or measured.
 pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
-    let binaries = image::binaries(places, "build what is measured", &PACKAGES)?;
+    let binaries = image::binaries(places, &PACKAGES)?;
     let mut bench = Command::new(binaries.join("aimass-bench"));
     bench.arg("--binaries").arg(&binaries);
     bench

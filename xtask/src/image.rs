@@ -144,9 +144,9 @@ pub(crate) fn build(places: &Places) -> Result<Vec<Built>> {
 ///
 /// # Errors
 /// If cargo fails; the error names its log.
-pub(crate) fn binaries(places: &Places, title: &str, packages: &[&str]) -> Result<PathBuf> {
+pub(crate) fn binaries(places: &Places, packages: &[&str]) -> Result<PathBuf> {
     packages::ensure(places, &[Purpose::Images])?;
-    build::run(places, title, packages)
+    build::run(places, FOLDER, packages)
 }
 
 /// Loads images into the node of the running cluster; tells which of them it did not have.
