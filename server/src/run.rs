@@ -129,7 +129,7 @@ fn give_up(fatal: &Fatal, termination_log: &Path) -> u8 {
     fatal.reason.exit_code()
 }
 
-/// Not ready at once; then, one after the other: no new connections, no new requests, no requests at all.
+/// Not ready at once; then, one after the other: no new connections, no requests at all.
 async fn shut_down(
     state: &State,
     closing: &Stop,
@@ -141,7 +141,6 @@ async fn shut_down(
     state.stop();
     // Load balancers learn that this server is not ready; until then requests keep coming and are served.
     tokio::time::sleep(drain_delay).await;
-    state.drain();
     closing.cancel();
     let finished = within(grace, ports.drain(grace + 2 * LAST_WORDS)).await;
     if !finished {

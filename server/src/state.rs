@@ -80,7 +80,6 @@ struct Shared {
     buffered: AtomicU64,
     codecs: Arc<Semaphore>,
     stopping: Stop,
-    draining: Stop,
     aborted: Stop,
 }
 
@@ -107,7 +106,6 @@ impl State {
             buffered: AtomicU64::new(0),
             codecs,
             stopping: Stop::new(),
-            draining: Stop::new(),
             aborted: Stop::new(),
         }));
         state.show();
@@ -156,19 +154,15 @@ impl State {
         self.0.stopping.is_cancelled()
     }
 
-    /// New requests are refused from now on.
-    pub fn drain(&self) {
-        self.0.draining.cancel();
-    }
-
-    /// Whether new requests are refused.
-    pub fn is_draining(&self) -> bool {
-        self.0.draining.is_cancelled()
-    }
-
-    /// The grace is over: requests in flight are answered with `draining`.
+    /// The grace is over: requests, new and in flight, are answered with `draining`. Not before: whoever
+    /// reached this server while it drains was sent here, and could only fail elsewhere.
     pub fn abort(&self) {
         self.0.aborted.cancel();
+    }
+
+    /// Whether the grace is over.
+    pub fn is_aborted(&self) -> bool {
+        self.0.aborted.is_cancelled()
     }
 
     /// Returns when the grace is over.

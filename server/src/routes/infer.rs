@@ -45,9 +45,9 @@ pub(super) fn ready_model(state: &State, trace: &mut Trace) -> Result<Arc<Model>
     }
 }
 
-/// Refuses new work once the listeners are closed.
+/// Refuses new work once the grace is over.
 pub(super) fn check_draining(state: &State) -> Result<(), Error> {
-    if state.is_draining() {
+    if state.is_aborted() {
         Err(Error::draining())
     } else {
         Ok(())

@@ -126,14 +126,9 @@ async fn get(port: u16, path: &str) -> Option<String> {
     Some(answer)
 }
 
-#[tokio::test]
-async fn a_signal_ends_it_with_0_after_it_was_ready() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(
-        testdata().join("linear.onnx"),
-        folder.path().join("model.onnx"),
-    )
-    .unwrap();
+/// A server of the linear model, ready, and its two ports.
+async fn ready(folder: &Path) -> (Running, [u16; 2]) {
+    std::fs::copy(testdata().join("linear.onnx"), folder.join("model.onnx")).unwrap();
     let [data, admin] = ports();
     let child = binary()
         .args([
@@ -144,22 +139,29 @@ async fn a_signal_ends_it_with_0_after_it_was_ready() {
         ])
         .arg(format!("--rest-api-port={data}"))
         .arg(format!("--admin-port={admin}"))
-        .arg(format!("--model-dir={}", folder.path().display()))
+        .arg(format!("--model-dir={}", folder.display()))
         .spawn();
-    let mut running = Running(child.unwrap());
-    let mut ready = false;
+    let running = Running(child.unwrap());
     for _ in 0..600 {
-        ready = get(admin, "/readyz")
-            .await
-            .is_some_and(|answer| answer.contains("200 OK"));
-        if ready {
-            break;
+        let answer = get(admin, "/readyz").await;
+        if answer.is_some_and(|answer| answer.contains("200 OK")) {
+            return (running, [data, admin]);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert!(ready, "the server was not ready within 30 s");
+    panic!("the server was not ready within 30 s");
+}
+
+fn terminate(running: &Running) {
     let pid = rustix::process::Pid::from_child(&running.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_with_0_after_it_was_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut running, [data, admin]) = ready(folder.path()).await;
+    terminate(&running);
     // Not ready at once, but still serving during the delay.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let answer = get(admin, "/readyz").await.unwrap();
@@ -172,6 +174,30 @@ async fn a_signal_ends_it_with_0_after_it_was_ready() {
             .await
             .unwrap()
             .contains("200 OK")
+    );
+    assert_eq!(end(&mut running.0).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn who_reached_it_before_the_listeners_closed_is_still_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut running, [data, _]) = ready(folder.path()).await;
+    let mut stream = TcpStream::connect(("127.0.0.1", data)).await.unwrap();
+    let head = "POST /v1/models/default:predict HTTP/1.1\r\nhost: a\r\ncontent-length: 21\r\n\r\n";
+    let (begin, rest) = head.split_at(9);
+    stream.write_all(begin.as_bytes()).await.unwrap();
+    terminate(&running);
+    while TcpStream::connect(("127.0.0.1", data)).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let body = r#"{"instances":[[1.0]]}"#;
+    let late = format!("{rest}{body}");
+    stream.write_all(late.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 OK") && answer.contains("connection: close"),
+        "{answer}"
     );
     assert_eq!(end(&mut running.0).await.code(), Some(0));
 }

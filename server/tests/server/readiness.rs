@@ -52,7 +52,7 @@ async fn unknown_models_are_unknown_even_while_loading() {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_is_not_ready_but_serves_on_until_it_drains() {
+async fn told_to_stop_it_is_not_ready_but_serves_on_until_the_grace_is_over() {
     let server = Server::with("linear.onnx", settings());
     assert_eq!(server.readiness.get(), Ready::Ready);
     server.state.stop();
@@ -65,7 +65,7 @@ async fn told_to_stop_it_is_not_ready_but_serves_on_until_it_drains() {
     ));
     let answer = server.post("/v1/models/m:predict", ONE_ROW).await;
     assert_eq!((answer.status, answer.header("connection")), (200, "close"));
-    server.state.drain();
+    server.state.abort();
     let answer = server.post("/v1/models/m:predict", ONE_ROW).await;
     assert_eq!(
         (answer.status, answer.error().as_str()),
