@@ -1,18 +1,14 @@
 //! The binary tensor extension: elements as little-endian bytes behind the JSON.
 //!
-//! Pure. Called by `v2::infer` and `v2::write`. Byte strings have their length in front, as 32 bits.
+//! Pure. Called by `v2::infer`, `v2::write` and `grpc`. Byte strings have their length in front, as 32 bits.
 
 use crate::error::{Error, Kind};
 use crate::signature::shape_text;
 use crate::tensor::{Data, DataType, Strings};
+use crate::v2::request::Shape;
 
 /// The elements in `bytes`. The caller has compared the size of fixed-size types with `shape`.
-pub(super) fn decode(
-    bytes: &[u8],
-    datatype: DataType,
-    shape: &[usize],
-    elements: usize,
-) -> Result<Data, Error> {
+pub(crate) fn decode(bytes: &[u8], datatype: DataType, shape: &Shape) -> Result<Data, Error> {
     Ok(match datatype {
         DataType::Bool => Data::Bool(bools(bytes)?),
         DataType::Int8 => Data::Int8(all(bytes, i8::from_le_bytes)),
@@ -27,7 +23,7 @@ pub(super) fn decode(
         DataType::Bf16 => Data::Bf16(all(bytes, u16::from_le_bytes)),
         DataType::Fp32 => Data::Fp32(all(bytes, f32::from_le_bytes)),
         DataType::Fp64 => Data::Fp64(all(bytes, f64::from_le_bytes)),
-        DataType::Bytes => Data::Bytes(strings(bytes, shape, elements)?),
+        DataType::Bytes => Data::Bytes(strings(bytes, shape)?),
     })
 }
 
@@ -43,7 +39,7 @@ fn bools(bytes: &[u8]) -> Result<Vec<bool>, Error> {
     Ok(bytes.iter().map(|byte| *byte == 1).collect())
 }
 
-fn strings(mut bytes: &[u8], shape: &[usize], elements: usize) -> Result<Strings, Error> {
+fn strings(mut bytes: &[u8], shape: &Shape) -> Result<Strings, Error> {
     let mut found = Strings::new();
     while !bytes.is_empty() {
         let next = bytes.split_first_chunk().and_then(|(length, rest)| {
@@ -56,11 +52,12 @@ fn strings(mut bytes: &[u8], shape: &[usize], elements: usize) -> Result<Strings
         found.push(string);
         bytes = rest;
     }
-    if found.len() != elements {
+    if found.len() != shape.elements {
         let text = format!(
-            "binary data has {} elements, but shape {} needs {elements}",
+            "binary data has {} elements, but shape {} needs {}",
             found.len(),
-            shape_text(shape)
+            shape_text(&shape.dims),
+            shape.elements
         );
         return Err(Error::new(Kind::BadTensor, text));
     }
@@ -68,7 +65,7 @@ fn strings(mut bytes: &[u8], shape: &[usize], elements: usize) -> Result<Strings
 }
 
 /// The bytes that [`encode`] appends.
-pub(super) fn size(data: &Data) -> usize {
+pub(crate) fn size(data: &Data) -> usize {
     match data {
         Data::Bytes(strings) => strings
             .len()
@@ -83,7 +80,7 @@ pub(super) fn size(data: &Data) -> usize {
 }
 
 /// Appends the elements of `data`. No byte string may be longer than 32 bits can tell.
-pub(super) fn encode(out: &mut Vec<u8>, data: &Data) {
+pub(crate) fn encode(out: &mut Vec<u8>, data: &Data) {
     match data {
         Data::Bool(values) => out.extend(values.iter().map(|value| u8::from(*value))),
         Data::Int8(values) => append(out, values, i8::to_le_bytes),

@@ -7,23 +7,27 @@ use crate::json::number::Number;
 use crate::json::read::{Fail, Reader};
 use crate::signature::shape_text;
 use crate::tensor::{Data, DataType};
+use crate::v2::request::Shape;
 
-/// The elements at the cursor, as many as `shape` has: `elements`.
+/// The elements at the cursor, as many as `shape` has.
 pub(super) fn data(
     reader: &mut Reader<'_>,
     datatype: DataType,
-    shape: &[usize],
-    elements: usize,
+    shape: &Shape,
 ) -> Result<Data, Fail> {
     if reader.next_token() != Some(b'[') {
         return Err(refuse("\"data\" must be an array".to_owned()));
     }
     let mut found = Data::empty(datatype);
     // Every element takes two bytes at least: a shape alone reserves nothing.
-    found.reserve(elements.min(reader.bytes.len().saturating_sub(reader.position) / 2));
+    found.reserve(
+        shape
+            .elements
+            .min(reader.bytes.len().saturating_sub(reader.position) / 2),
+    );
     let mut ahead = reader.clone();
     if ahead.open(b']') && ahead.peek() == Some(b'[') {
-        nested(reader, &mut found, shape)?;
+        nested(reader, &mut found, &shape.dims)?;
         return Ok(found);
     }
     let mut more = reader.open(b']');
@@ -32,12 +36,7 @@ pub(super) fn data(
         element(reader, &mut found)?;
         more = reader.next_item()?;
     }
-    if found.len() != elements {
-        let (shape, found) = (shape_text(shape), found.len());
-        return Err(refuse(format!(
-            "shape {shape} has {elements} elements, but data has {found}"
-        )));
-    }
+    shape.check_elements("data", found.len())?;
     Ok(found)
 }
 

@@ -6,9 +6,6 @@
 use crate::error::{Error, Kind, cut};
 use crate::json::read::{Fail, Reader, Syntax};
 
-/// The longest name or string parameter, in bytes.
-pub(super) const MAX_NAME: usize = 1024;
-
 /// The members of the object at the cursor, which is passed over: for each of `known` a cursor at its value, unless the
 /// member is absent or null. Unknown members are passed over; a known one that occurs twice is an error.
 pub(super) fn fields<'a, const N: usize>(

@@ -3,22 +3,18 @@
 //! Pure. Called by the server with the inflated body. Members may come in any order, so the JSON is passed over once,
 //! which finds every syntax error, and then read in the order of the checks.
 
-use crate::error::{Error, Kind, cut};
+use crate::error::{Error, Kind};
 use crate::json::Checks;
 use crate::json::compact::compact;
 use crate::json::read::{Fail, Reader};
-use crate::signature::{Signature, shape_text};
-use crate::tensor::{DataType, Tensor, elements};
-use crate::v2::fields::{MAX_NAME, count, fields, text, unjudged};
+use crate::signature::Signature;
+use crate::tensor::{Data, DataType, Tensor};
+use crate::v2::fields::{count, fields, text, unjudged};
 use crate::v2::parameters::{Parameters, parameters};
+use crate::v2::request::{
+    self, MAX_ID, MAX_INPUTS, MAX_NAME, MAX_RANK, Shape, bad_request, bad_tensor,
+};
 use crate::v2::{HEADER_LENGTH, binary, data, outputs};
-
-/// Dimensions that a tensor can have.
-const MAX_RANK: usize = 16;
-/// Inputs that a request can have.
-const MAX_INPUTS: usize = 256;
-/// Bytes of an id.
-const MAX_ID: usize = 256;
 
 /// An infer request.
 #[derive(Clone, Debug, PartialEq)]
@@ -99,7 +95,7 @@ fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Res
         json.skip()?;
         json.end()?;
         let shown = compact(json.bytes, root);
-        return Err(bad_request(format!("JSON Value: {shown} Is not object")));
+        return Err(bad_request(format!("JSON Value: {shown} Is not object")).into());
     }
     let known = ["id", "parameters", "inputs", "outputs"];
     let members = unjudged(&mut json, known)?;
@@ -107,9 +103,7 @@ fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Res
     let [id, mut request_parameters, inputs, requested] = members?;
     let id = match id {
         None => None,
-        Some(mut id) => Some(text(&mut id, MAX_ID)?.ok_or_else(|| {
-            bad_request(format!("\"id\" must be a string of at most {MAX_ID} bytes"))
-        })?),
+        Some(mut id) => Some(text(&mut id, MAX_ID)?.ok_or_else(request::not_an_id)?),
     };
     let Parameters {
         binary_data_output,
@@ -127,10 +121,6 @@ fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Res
     })
 }
 
-fn bad_request(text: String) -> Fail {
-    Error::new(Kind::BadRequest, text).into()
-}
-
 struct Inputs<'a> {
     signature: &'a Signature,
     /// What follows the JSON, if the header says that something does.
@@ -146,30 +136,21 @@ struct Declared {
     content: Content,
 }
 
-struct Shape {
-    dims: Vec<usize>,
-    elements: usize,
-    /// Of all elements, if their size is fixed.
-    bytes: usize,
-}
-
 enum Content {
-    Json(crate::tensor::Data),
+    Json(Data),
     /// That many bytes of the tail.
     Binary(usize),
 }
 
 impl Inputs<'_> {
     fn read(&self, mut list: Reader<'_>) -> Result<Vec<Tensor>, Fail> {
-        let none = || bad_request("\"inputs\" must be a non-empty array".to_owned());
         if list.peek() != Some(b'[') || !list.open(b']') {
-            return Err(none());
+            return Err(request::no_inputs().into());
         }
         let mut found: Vec<Declared> = Vec::new();
         loop {
             if found.len() == MAX_INPUTS {
-                let text = format!("\"inputs\" has more than {MAX_INPUTS} entries");
-                return Err(bad_request(text));
+                return Err(request::too_many("inputs").into());
             }
             list.next_token();
             let input = self.input(&mut list, &found)?;
@@ -183,32 +164,19 @@ impl Inputs<'_> {
 
     fn input(&self, list: &mut Reader<'_>, found: &[Declared]) -> Result<Declared, Fail> {
         let number = found.len();
-        let about = |text: &str| bad_request(format!("Input {number}: {text}"));
         if list.peek() != Some(b'{') {
-            return Err(about("must be an object"));
+            return Err(bad_request(format!("Input {number}: must be an object")).into());
         }
         let known = ["name", "shape", "datatype", "parameters", "data"];
         let [name, shape, datatype, mut input_parameters, data] = fields(list, known)?;
-        let mut name = name.ok_or_else(|| about("missing \"name\""))?;
-        let shape = shape.ok_or_else(|| about("missing \"shape\""))?;
-        let datatype = datatype.ok_or_else(|| about("missing \"datatype\""))?;
-        let name = text(&mut name, MAX_NAME)?.ok_or_else(|| {
-            about(&format!(
-                "\"name\" must be a string of at most {MAX_NAME} bytes"
-            ))
-        })?;
-        let index = self.signature.input(&name);
-        let spec = index.and_then(|index| Some((index, self.signature.inputs().get(index)?)));
-        let Some((index, spec)) = spec else {
-            let names = self.signature.input_names().join(", ");
-            let name = cut(&name);
-            return Err(bad_request(format!(
-                "Unknown input \"{name}\"; the model has: {names}"
-            )));
-        };
-        if found.iter().any(|other| other.index == index) {
-            return Err(bad_request(format!("Duplicate input \"{}\"", cut(&name))));
-        }
+        let missing = |member| request::lacks("Input", number, member);
+        let mut name = name.ok_or_else(|| missing("name"))?;
+        let shape = shape.ok_or_else(|| missing("shape"))?;
+        let datatype = datatype.ok_or_else(|| missing("datatype"))?;
+        let name =
+            text(&mut name, MAX_NAME)?.ok_or_else(|| request::not_a_name("Input", number))?;
+        let taken = found.iter().map(|other| other.index);
+        let (index, spec) = request::input(self.signature, &name, taken)?;
         let size = parameters(input_parameters.as_mut())?.binary_data_size;
         let content = shape_of(datatype, spec.datatype, shape)
             .and_then(|shape| self.content(data, size, spec.datatype, shape));
@@ -233,29 +201,24 @@ impl Inputs<'_> {
         let content = match (data, size) {
             (Some(_), Some(_)) => {
                 let text = "both \"data\" and \"binary_data_size\" are given";
-                return Err(bad_tensor(text.to_owned()));
+                return Err(bad_tensor(text.to_owned()).into());
             }
             (None, None) => {
                 let text = "neither \"data\" nor \"binary_data_size\" is given";
-                return Err(bad_tensor(text.to_owned()));
+                return Err(bad_tensor(text.to_owned()).into());
             }
             (Some(mut json), None) => {
-                let data = data::data(&mut json, datatype, &shape.dims, shape.elements)?;
+                let data = data::data(&mut json, datatype, &shape)?;
                 Content::Json(data)
             }
             (None, Some(_)) if self.tail.is_none() => {
                 let text = format!("binary_data_size without {HEADER_LENGTH}");
-                return Err(bad_tensor(text));
+                return Err(bad_tensor(text).into());
             }
-            (None, Some(size)) if datatype != DataType::Bytes && size != shape.bytes => {
-                let (dims, name) = (shape_text(&shape.dims), datatype.oip_name());
-                let text = format!(
-                    "binary_data_size {size}, but shape {dims} of {name} needs {}",
-                    shape.bytes
-                );
-                return Err(bad_tensor(text));
+            (None, Some(size)) => {
+                shape.check_bytes("binary_data_size", size, datatype)?;
+                Content::Binary(size)
             }
-            (None, Some(size)) => Content::Binary(size),
         };
         Ok((shape, content))
     }
@@ -271,10 +234,9 @@ impl Inputs<'_> {
         if declared != tail.len() {
             let held = tail.len();
             let text = format!("Binary data holds {held} bytes, but the inputs declare {declared}");
-            return Err(bad_request(text));
+            return Err(bad_request(text).into());
         }
-        let mut tensors: Vec<Option<Tensor>> =
-            self.signature.inputs().iter().map(|_| None).collect();
+        let mut tensors = Vec::with_capacity(found.len());
         for Declared {
             index,
             name,
@@ -288,20 +250,14 @@ impl Inputs<'_> {
                 Content::Binary(size) => {
                     let (bytes, rest) = tail.split_at_checked(size).unwrap_or_default();
                     tail = rest;
-                    binary::decode(bytes, datatype, &shape.dims, shape.elements)
-                        .map_err(|error| about_input(&name, error.into()))?
+                    binary::decode(bytes, datatype, &shape)
+                        .map_err(|error| request::about_input(&name, error))?
                 }
             };
-            if let Some(slot) = tensors.get_mut(index) {
-                *slot = Tensor::new(shape.dims, data);
-            }
+            // Both have counted: there is always a tensor.
+            tensors.extend(Tensor::new(shape.dims, data).map(|tensor| (index, tensor)));
         }
-        let named = tensors.into_iter().zip(self.signature.input_names());
-        named
-            .map(|(tensor, name)| {
-                tensor.ok_or_else(|| bad_request(format!("Missing input \"{name}\"")))
-            })
-            .collect()
+        Ok(request::graph_order(self.signature, tensors)?)
     }
 }
 
@@ -312,63 +268,31 @@ fn shape_of(
     shape: Reader<'_>,
 ) -> Result<Shape, Fail> {
     let sent = text(&mut datatype, MAX_NAME)?.unwrap_or_default();
-    match DataType::from_oip_name(&sent) {
-        None => return Err(bad_tensor(format!("unknown datatype \"{}\"", cut(&sent)))),
-        Some(sent) if sent != declared => {
-            let (sent, declared) = (sent.oip_name(), declared.oip_name());
-            let text = format!("datatype {sent}, but the model declares {declared}");
-            return Err(bad_tensor(text));
-        }
-        Some(_) => {}
-    }
-    let dims = dims(shape)?;
-    // A byte string has a size of its own.
-    let size = declared.size().unwrap_or(1);
-    let counts = elements(&dims).and_then(|count| Some((count, count.checked_mul(size)?)));
-    match counts {
-        Some((elements, bytes)) => Ok(Shape {
-            dims,
-            elements,
-            bytes,
-        }),
-        None => Err(bad_tensor(format!(
-            "shape {} is too large",
-            shape_text(&dims)
-        ))),
-    }
+    request::check_datatype(&sent, declared)?;
+    Ok(Shape::new(dims(shape)?, declared)?)
 }
 
 /// The dimensions at the cursor.
 fn dims(mut reader: Reader<'_>) -> Result<Vec<usize>, Fail> {
-    let text = || {
-        let text = format!("shape must be an array of at most {MAX_RANK} non-negative integers");
-        bad_tensor(text)
-    };
     if reader.peek() != Some(b'[') {
-        return Err(text());
+        return Err(request::not_a_shape().into());
     }
     let mut dims = Vec::new();
     let mut more = reader.open(b']');
     while more {
         let dim = count(&mut reader)?
             .filter(|_| dims.len() < MAX_RANK)
-            .ok_or_else(text)?;
+            .ok_or_else(request::not_a_shape)?;
         dims.push(dim);
         more = reader.next_item()?;
     }
     Ok(dims)
 }
 
-fn bad_tensor(text: String) -> Fail {
-    Error::new(Kind::BadTensor, text).into()
-}
-
 /// Says which input `fail` is about.
 fn about_input(name: &str, fail: Fail) -> Fail {
     match fail {
-        Fail::Meaning(Error { kind, text }) => {
-            Error::new(kind, format!("Input \"{}\": {text}", cut(name))).into()
-        }
+        Fail::Meaning(error) => request::about_input(name, error).into(),
         Fail::Syntax(syntax) => syntax.into(),
     }
 }

@@ -9,6 +9,13 @@ use crate::error::Error;
 use crate::json::write::document;
 use crate::signature::{Dim, Signature, TensorSpec};
 
+/// The server's name.
+pub(crate) const SERVER: &str = "aimass";
+/// Optional parts of the protocol that are there.
+pub(crate) const EXTENSIONS: [&str; 1] = ["binary_tensor_data"];
+/// What the model files are.
+pub(crate) const PLATFORM: &str = "onnx_onnxv1";
+
 /// The answer to `GET /v2`, for this version of the server.
 pub fn server_document(version: &str) -> Vec<u8> {
     #[derive(Serialize)]
@@ -18,9 +25,9 @@ pub fn server_document(version: &str) -> Vec<u8> {
         extensions: [&'static str; 1],
     }
     document(&Server {
-        name: "aimass",
+        name: SERVER,
         version,
-        extensions: ["binary_tensor_data"],
+        extensions: EXTENSIONS,
     })
 }
 
@@ -57,7 +64,7 @@ pub fn model_document(model: &Model<'_>) -> Vec<u8> {
     document(&Document {
         name,
         versions: [version.to_string()],
-        platform: "onnx_onnxv1",
+        platform: PLATFORM,
         inputs: tensors(signature.input_names(), signature.inputs()),
         outputs: tensors(signature.output_names(), signature.outputs()),
         properties: Properties(properties),

@@ -141,14 +141,24 @@ fn model_route(
     if text.is_empty() {
         return None;
     }
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let version = text.parse::<i64>().ok().filter(|_| digits);
-    if version.is_some() {
-        return Some(Ok(route(Target { model, version })));
+    Some(target(model.clone(), text).map(route).map_err(|error| {
+        let version = None;
+        let allowed = route(Target { model, version }).allowed();
+        Failed { allowed, error }
+    }))
+}
+
+/// `version` of `model`; an error if it is no decimal number.
+pub(crate) fn target(model: String, version: &str) -> Result<Target, Error> {
+    let digits = version.bytes().all(|byte| byte.is_ascii_digit());
+    let number = version.parse::<i64>().ok().filter(|_| digits);
+    if number.is_none() {
+        return Err(unknown_version(cut_half(&model), cut_half(version)));
     }
-    let error = unknown_version(cut_half(&model), cut_half(text));
-    let allowed = route(Target { model, version }).allowed();
-    Some(Err(Failed { allowed, error }))
+    Ok(Target {
+        model,
+        version: number,
+    })
 }
 
 #[cfg(test)]
