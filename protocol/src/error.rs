@@ -1,7 +1,11 @@
-//! The one table of what can go wrong for a caller: kind, HTTP status, text.
+//! The one table of what can go wrong for a caller: kind, HTTP status, gRPC status, text.
 //!
 //! Pure. Made by the codecs and by the server's admission and batcher; rendered by the server's routes.
 //! Texts hold no paths, addresses or header values but those the caller sent, cut by [`cut`].
+
+mod code;
+
+pub use code::Code;
 
 /// Bytes of a caller's payload that one text may repeat.
 pub const MAX_PAYLOAD: usize = 256;

@@ -4,6 +4,7 @@
 //! Called by the server's routes; [`openapi::document`] becomes `protocol/openapi/aimass.json` through `cargo xtask codegen`.
 
 pub mod error;
+pub mod grpc;
 mod json;
 pub mod nonfinite;
 mod number;
