@@ -24,11 +24,11 @@ impl EncodeLabelValue for Word {
 /// Labels of `requests_total`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Request {
-    /// `tfs`, `oip`.
+    /// `tfs`, `oip`, `grpc`.
     pub protocol: Word,
     /// What was asked for.
     pub method: Word,
-    /// The HTTP status.
+    /// The HTTP status; for gRPC the one that REST would have.
     pub code: u16,
     /// `ok` or the kind of error.
     pub kind: Word,
@@ -37,7 +37,7 @@ pub struct Request {
 /// Labels of `request_duration_seconds`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Method {
-    /// `tfs`, `oip`.
+    /// `tfs`, `oip`, `grpc`.
     pub protocol: Word,
     /// What was asked for.
     pub method: Word,
@@ -46,7 +46,7 @@ pub struct Method {
 /// The label of the byte histograms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Protocol {
-    /// `tfs`, `oip`.
+    /// `tfs`, `oip`, `grpc`.
     pub protocol: Word,
 }
 

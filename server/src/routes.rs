@@ -1,10 +1,11 @@
 //! All routes of the data ports, and what every answer has: an id, headers, a log line, its counts.
 //!
-//! The two protocols have grammars of their own for paths, so there is one entry and the protocols' parsers below it.
+//! The protocols have grammars of their own for paths, so there is one entry and the protocols' parsers below it.
 //! A request is a line from top to bottom: route, handler, answer, record.
 
 mod body;
 mod caller;
+mod grpc;
 mod health;
 mod infer;
 mod record;
@@ -12,6 +13,7 @@ mod reply;
 mod suppress;
 mod v1;
 mod v2;
+mod wire;
 
 use std::panic::AssertUnwindSafe;
 
@@ -24,9 +26,13 @@ use futures_util::FutureExt as _;
 use crate::state::State;
 use record::Trace;
 use reply::Reply;
+use wire::Wire;
 
 /// Answers every request.
 pub async fn answer(Extracted(state): Extracted<State>, request: Request<Body>) -> Response<Body> {
+    if Wire::is_grpc(&request) {
+        return grpc::answer(&state, request).await;
+    }
     let mut trace = Trace::begin(&state, &request);
     // A panic ends this request alone.
     let result = AssertUnwindSafe(route(&state, request, &mut trace))

@@ -69,7 +69,10 @@ async fn unless_faulty(
     noted: &Noted,
 ) -> Result<Response<Body>, Infallible> {
     let answer = app.oneshot(request).await?;
-    let refused = answer.status().is_client_error() || answer.status().is_server_error();
+    // gRPC's refusals have status 200 and say so in the head, where a success has no status yet.
+    let refused = answer.status().is_client_error()
+        || answer.status().is_server_error()
+        || answer.headers().contains_key("grpc-status");
     Ok(match noted.get() {
         Some(Fault::Slow) if !refused => framing::refusal(
             StatusCode::REQUEST_TIMEOUT,

@@ -1,14 +1,14 @@
 //! Reads a request's body: bounded, counted, inflated on the way.
 //!
-//! Called by `infer` under the request's deadline. Holds at most the limit and one frame of inflated bytes.
+//! Called by `wire` under the request's deadline. Holds at most the limit and one frame of inflated bytes.
 
 use std::io::{self, Write};
 
 use aimass_chassis::listener::TooSlow;
 use aimass_protocol::{Error, Kind};
 use axum::body::Body;
-use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use flate2::write::{MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt as _;
@@ -27,11 +27,18 @@ const FIRST_ROOM: usize = 64 << 10;
 /// A body, and its place among all bodies held.
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
-    _reservation: Reservation,
+    reservation: Reservation,
+}
+
+impl Received {
+    /// The bytes, and the place that they take as long as it is held.
+    pub(super) fn into_parts(self) -> (Bytes, Reservation) {
+        (self.bytes.into(), self.reservation)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Identity,
     Gzip,
     Deflate,
@@ -43,70 +50,89 @@ pub(super) fn check_head(state: &State, headers: &HeaderMap) -> Result<(), Error
     if declared(headers).is_some_and(|declared| declared > limit as u64) {
         return Err(Error::body_too_large(limit));
     }
-    encoding(headers).map(drop)
+    encoding(headers, &CONTENT_ENCODING).map(drop)
 }
 
-/// Reads the whole body.
+/// Reads the whole body, of at most `limit` inflated bytes.
 ///
 /// Errors: 400 (damaged), 408, 413, 503 (too many bodies at once).
 pub(super) async fn read(
     state: &State,
     headers: &HeaderMap,
     body: Body,
+    limit: usize,
 ) -> Result<Received, Error> {
-    let encoding = encoding(headers)?;
-    let sink = Sink {
-        bytes: Vec::with_capacity(room(headers, state.settings().max_body)),
-        limit: state.settings().max_body,
-        received: 0,
-        full: None,
-        reservation: state.reserve(),
-    };
-    let mut decoder = Decoder::new(encoding, sink);
+    let encoding = encoding(headers, &CONTENT_ENCODING)?;
+    let room = declared(headers).and_then(|declared| usize::try_from(declared).ok());
+    let mut intake = Intake::new(state, encoding, limit, room.unwrap_or(0));
     let mut frames = body.into_data_stream();
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(|error| broken(&error))?;
-        feed(state, &mut decoder, frame).await?;
+        intake.feed(frame).await?;
     }
-    let sink = decoder.finish()?;
-    Ok(Received {
-        bytes: sink.bytes,
-        _reservation: sink.reservation,
-    })
+    intake.finish()
 }
 
-async fn feed(state: &State, decoder: &mut Decoder, frame: Bytes) -> Result<(), Error> {
-    let step = match decoder {
-        Decoder::Identity(_) => frame.len().max(1),
-        Decoder::Gzip(_) | Decoder::Deflate(_) => INFLATE_STEP,
-    };
-    for (index, piece) in frame.chunks(step).enumerate() {
-        if index > 0 {
-            tokio::task::yield_now().await;
-        }
-        decoder.sink().received += piece.len();
-        if let Err(error) = decoder.write(piece) {
-            return Err(match decoder.sink().full.take() {
-                Some(Full::Body) => Error::body_too_large(state.settings().max_body),
-                Some(Full::Process) => Error::overloaded(&state.settings().model_name),
-                None => decoder.corrupt(&error),
-            });
-        }
+/// Inflates and counts what comes in.
+pub(super) struct Intake<'a> {
+    state: &'a State,
+    decoder: Decoder,
+}
+
+impl<'a> Intake<'a> {
+    /// Takes at most `limit` inflated bytes; `promised` are likely to come.
+    pub(super) fn new(state: &'a State, encoding: Encoding, limit: usize, promised: usize) -> Self {
+        let sink = Sink {
+            bytes: Vec::with_capacity(promised.min(limit).min(FIRST_ROOM)),
+            limit,
+            received: 0,
+            full: None,
+            reservation: state.reserve(),
+        };
+        let decoder = Decoder::new(encoding, sink);
+        Self { state, decoder }
     }
-    Ok(())
+
+    /// Takes one more piece of the body.
+    pub(super) async fn feed(&mut self, frame: Bytes) -> Result<(), Error> {
+        let decoder = &mut self.decoder;
+        let step = match decoder {
+            Decoder::Identity(_) => frame.len().max(1),
+            Decoder::Gzip(_) | Decoder::Deflate(_) => INFLATE_STEP,
+        };
+        for (index, piece) in frame.chunks(step).enumerate() {
+            if index > 0 {
+                tokio::task::yield_now().await;
+            }
+            decoder.sink().received += piece.len();
+            if let Err(error) = decoder.write(piece) {
+                return Err(match decoder.sink().full.take() {
+                    Some(Full::Body) => Error::body_too_large(decoder.sink().limit),
+                    Some(Full::Process) => Error::overloaded(&self.state.settings().model_name),
+                    None => decoder.corrupt(&error),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The body, if it was complete.
+    pub(super) fn finish(self) -> Result<Received, Error> {
+        let sink = self.decoder.finish()?;
+        Ok(Received {
+            bytes: sink.bytes,
+            reservation: sink.reservation,
+        })
+    }
 }
 
 fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn room(headers: &HeaderMap, limit: usize) -> usize {
-    let declared = declared(headers).and_then(|declared| usize::try_from(declared).ok());
-    declared.unwrap_or(0).min(limit).min(FIRST_ROOM)
-}
-
-fn encoding(headers: &HeaderMap) -> Result<Encoding, Error> {
-    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+/// The encoding that the header `name` tells.
+pub(super) fn encoding(headers: &HeaderMap, name: &HeaderName) -> Result<Encoding, Error> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else {
         return Ok(Encoding::Identity);
     };
@@ -120,7 +146,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Error> {
 }
 
 /// Why a body ended early: our own watch on its rate, or the connection.
-fn broken(error: &axum::Error) -> Error {
+pub(super) fn broken(error: &axum::Error) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if error.is::<TooSlow>() {
@@ -128,6 +154,11 @@ fn broken(error: &axum::Error) -> Error {
         }
         cause = error.source();
     }
+    incomplete()
+}
+
+/// What is said of a body that ends early.
+pub(super) fn incomplete() -> Error {
     Error::new(
         Kind::BadRequest,
         "The request body is incomplete or badly framed",

@@ -51,6 +51,37 @@ pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     }
 }
 
+/// The deadline that `grpc-timeout` asks for: at most eight digits and a unit.
+pub(super) fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let name = "grpc-timeout";
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let timeout = parse_grpc_timeout(&text);
+    timeout
+        .map(Some)
+        .ok_or_else(|| Error::invalid_header(name, &text))
+}
+
+/// Source: gRPC over HTTP/2, "Timeout".
+fn parse_grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse::<u64>().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number.checked_mul(3600)?),
+        "M" => Duration::from_secs(number.checked_mul(60)?),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
 /// The form of non-finite numbers that the caller asks for, else `default`.
 pub(super) fn nonfinite(headers: &HeaderMap, default: Nonfinite) -> Result<Nonfinite, Error> {
     let name = "aimass-json-nonfinite";
@@ -87,6 +118,28 @@ mod tests {
         assert_eq!(id("a.B_9-"), "a.B_9-");
         assert_ne!(id("a b"), "a b");
         assert_ne!(id(""), "");
+    }
+
+    #[test]
+    fn a_grpc_timeout_has_digits_and_a_unit() {
+        let timeout = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", value.parse().unwrap());
+            grpc_timeout(&headers).map_err(|error| error.text)
+        };
+        assert_eq!(timeout("1H"), Ok(Some(Duration::from_secs(3600))));
+        assert_eq!(timeout("2M"), Ok(Some(Duration::from_secs(120))));
+        assert_eq!(timeout("3S"), Ok(Some(Duration::from_secs(3))));
+        assert_eq!(timeout("200m"), Ok(Some(Duration::from_millis(200))));
+        assert_eq!(
+            timeout("99999999u"),
+            Ok(Some(Duration::from_micros(99_999_999)))
+        );
+        assert_eq!(timeout("0n"), Ok(Some(Duration::ZERO)));
+        for bad in ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "123456789m", "1é"] {
+            let text = format!("Invalid grpc-timeout: \"{bad}\"");
+            assert_eq!(timeout(bad), Err(text));
+        }
     }
 
     #[test]

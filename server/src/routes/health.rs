@@ -33,7 +33,8 @@ pub(super) fn model_ready(state: &State, trace: &mut Trace) -> Reply {
     finish(Reply::json(body), error.as_ref())
 }
 
-fn problem(state: &State) -> Option<Error> {
+/// Why requests should not be sent here, if so.
+pub(super) fn problem(state: &State) -> Option<Error> {
     let not_ready = |reason| Some(Error::not_ready(&state.settings().model_name, reason));
     match state.slot() {
         _ if state.is_stopping() => not_ready("Draining"),

@@ -1,6 +1,6 @@
 //! What both protocols' inference routes share: body, decode, admission, deadline, run, encode.
 //!
-//! Called by `v1` and `v2` with their two codecs, once the model is known to be ready. Codecs of large bodies run off the
+//! Called by `v1`, `v2` and `grpc` with their two codecs, once the model is known to be ready. Codecs of large bodies run off the
 //! async threads, at most as many at once as there are engine threads.
 
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use std::time::Duration;
 use aimass_protocol::{DataType, Error, Tensor};
 use axum::body::Body;
 use axum::http::Request;
+use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::record::Trace;
-use super::reply::Reply;
-use super::{body, caller};
+use super::wire::Wire;
 use crate::model::{MAX_ROWS, Model, Stopped};
 use crate::queue::{Done, Ended};
 use crate::state::{Slot, State};
 
 /// Bodies above this are decoded and encoded off the async threads.
-const LARGE_BYTES: usize = 64 << 10;
+pub(super) const LARGE_BYTES: usize = 64 << 10;
 
 /// A request as its codec read it.
 pub(super) struct Decoded<R> {
@@ -55,35 +55,46 @@ pub(super) fn check_draining(state: &State) -> Result<(), Error> {
 }
 
 /// Reads, runs and answers one inference request.
-pub(super) async fn infer<R: Send + 'static>(
+pub(super) async fn infer<R: Send + 'static, A: Send + 'static>(
     state: &State,
     request: Request<Body>,
     trace: &mut Trace,
     read: impl FnOnce(&[u8], &Model) -> Result<Decoded<R>, Error> + Send + 'static,
-    write: impl FnOnce(R, &Model, &[Tensor]) -> Result<Reply, Error> + Send + 'static,
-) -> Result<Reply, Error> {
+    write: impl FnOnce(R, &Model, &[Tensor]) -> Result<A, Error> + Send + 'static,
+) -> Result<A, Error> {
+    let read = |bytes: Bytes, model: &Model| read(&bytes, model);
+    infer_owned(state, request, trace, read, write).await
+}
+
+/// [`infer`] for a codec whose messages are slices of the body.
+pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
+    state: &State,
+    request: Request<Body>,
+    trace: &mut Trace,
+    read: impl FnOnce(Bytes, &Model) -> Result<Decoded<R>, Error> + Send + 'static,
+    write: impl FnOnce(R, &Model, &[Tensor]) -> Result<A, Error> + Send + 'static,
+) -> Result<A, Error> {
     let model = ready_model(state, trace)?;
     let (head, body) = request.into_parts();
-    body::check_head(state, &head.headers)?;
-    let limit = caller::timeout(&head.headers)?
-        .unwrap_or(Duration::MAX)
-        .min(state.settings().timeout);
+    let wire = Wire::of(&head);
+    wire.check_head(state, &head.headers)?;
+    let deadline = Deadline::of(state, wire.timeout(&head.headers)?, trace);
     let overloaded = || Error::overloaded(&state.settings().model_name);
     let _in_flight = state.enter().ok_or_else(overloaded)?;
-    let deadline = Deadline {
-        at: trace.begun() + limit,
-        limit,
-    };
     let id = trace.id().to_owned();
 
     let work = async {
-        let received = body::read(state, &head.headers, body).await?;
+        let limit = state.settings().max_body;
+        let received = wire.read(state, &head.headers, body, limit).await?;
         trace.request_bytes = received.bytes.len();
         let large = received.bytes.len() > LARGE_BYTES;
         let started = Instant::now();
         let decoding = Arc::clone(&model);
-        let decoded =
-            offload(state, large, &id, move || read(&received.bytes, &decoding)).await??;
+        let decode = move || {
+            let (bytes, _reservation) = received.into_parts();
+            read(bytes, &decoding)
+        };
+        let decoded = offload(state, large, &id, decode).await??;
         trace.decode = Some(started.elapsed());
 
         let deadline = deadline.sooner(trace.begun(), decoded.timeout);
@@ -98,11 +109,7 @@ pub(super) async fn infer<R: Send + 'static>(
         trace.encode = Some(started.elapsed());
         reply
     };
-    tokio::select! {
-        reply = work => reply,
-        () = sleep_until(deadline.at) => Err(deadline.error()),
-        () = state.aborted() => Err(Error::draining()),
-    }
+    deadline.bound(state, work).await
 }
 
 /// Admission, queue and engine.
@@ -154,13 +161,38 @@ async fn run(
     }
 }
 
+/// When a request is given up.
 #[derive(Clone, Copy)]
-struct Deadline {
+pub(super) struct Deadline {
     at: Instant,
     limit: Duration,
 }
 
 impl Deadline {
+    /// The caller's or ours, whichever is sooner.
+    pub(super) fn of(state: &State, caller: Option<Duration>, trace: &Trace) -> Self {
+        let limit = caller
+            .unwrap_or(Duration::MAX)
+            .min(state.settings().timeout);
+        Self {
+            at: trace.begun() + limit,
+            limit,
+        }
+    }
+
+    /// `work`, until the deadline or the end of the grace.
+    pub(super) async fn bound<T>(
+        self,
+        state: &State,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        tokio::select! {
+            result = work => result,
+            () = sleep_until(self.at) => Err(self.error()),
+            () = state.aborted() => Err(Error::draining()),
+        }
+    }
+
     fn sooner(self, begun: Instant, limit: Option<Duration>) -> Self {
         match limit {
             Some(limit) if limit < self.limit => Self {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aimass_protocol::Kind;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderName, HeaderValue, Request, Response, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use tokio::time::Instant;
 
 use super::caller::request_id;
@@ -102,29 +102,13 @@ impl Trace {
 
     /// The response; and the end of the record.
     pub(super) fn end(mut self, reply: Reply) -> Response<Body> {
-        self.ended = true;
-        self.count(reply.status.as_u16(), reply.kind, reply.body.len());
         let mut response = Response::new(Body::empty());
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
+        *headers = self.close(reply.status.as_u16(), reply.kind, reply.body.len());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
         headers.insert(CONTENT_LENGTH, reply.body.len().into());
         headers.extend(reply.headers);
-        if let Ok(id) = self.id.parse() {
-            headers.insert("x-request-id", id);
-        }
-        if let Some(kind) = reply.kind {
-            headers.insert("aimass-error", HeaderValue::from_static(kind.name()));
-        }
-        for (name, value) in self.identity_headers() {
-            headers.insert(name, value);
-        }
-        if let Some(rows) = self.rows.filter(|_| reply.kind.is_none()) {
-            headers.insert("aimass-batch-rows", rows.into());
-        }
-        if let Some(timing) = self.server_timing() {
-            headers.insert("server-timing", timing);
-        }
         let last = self.state.is_stopping()
             || matches!(reply.kind, Some(Kind::Draining | Kind::BodyTooSlow));
         // HTTP/2 has no such header; its connections end by GOAWAY.
@@ -133,6 +117,29 @@ impl Trace {
         }
         *response.body_mut() = Body::from(reply.body);
         response
+    }
+
+    /// Ends the record: what every answer says of itself, in any protocol.
+    pub(super) fn close(&mut self, status: u16, kind: Option<Kind>, bytes: usize) -> HeaderMap {
+        self.ended = true;
+        self.count(status, kind, bytes);
+        let mut headers = HeaderMap::new();
+        if let Ok(id) = self.id.parse() {
+            headers.insert("x-request-id", id);
+        }
+        if let Some(kind) = kind {
+            headers.insert("aimass-error", HeaderValue::from_static(kind.name()));
+        }
+        for (name, value) in self.identity_headers() {
+            headers.insert(name, value);
+        }
+        if let Some(rows) = self.rows.filter(|_| kind.is_none()) {
+            headers.insert("aimass-batch-rows", rows.into());
+        }
+        if let Some(timing) = self.server_timing() {
+            headers.insert("server-timing", timing);
+        }
+        headers
     }
 
     fn identity_headers(&self) -> Vec<(HeaderName, HeaderValue)> {

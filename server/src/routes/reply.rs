@@ -36,12 +36,8 @@ impl Reply {
     pub(super) fn error(error: &Error, trace: &Trace) -> Self {
         let mut reply = Self::json(error.body());
         reply.set_kind(error.kind);
+        reply.headers.extend(retry_after(error.kind, trace));
         match error.kind {
-            Kind::Overloaded | Kind::NotReady | Kind::Draining => {
-                reply
-                    .headers
-                    .push((RETRY_AFTER, trace.retry_after().into()));
-            }
             Kind::MethodNotAllowed => {
                 let allowed = HeaderValue::from_static(trace.allowed());
                 reply.headers.push((ALLOW, allowed));
@@ -79,4 +75,10 @@ impl Reply {
         self.status =
             StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     }
+}
+
+/// When to come again, for who was refused for lack of capacity.
+pub(super) fn retry_after(kind: Kind, trace: &Trace) -> Option<(HeaderName, HeaderValue)> {
+    matches!(kind, Kind::Overloaded | Kind::NotReady | Kind::Draining)
+        .then(|| (RETRY_AFTER, trace.retry_after().into()))
 }

@@ -59,7 +59,7 @@ pub(super) async fn answer(
     }
 }
 
-fn check_target(settings: &Settings, target: &Target) -> Result<(), Error> {
+pub(super) fn check_target(settings: &Settings, target: &Target) -> Result<(), Error> {
     if target.model != settings.model_name {
         // The model's name is wrong: its version does not matter.
         let model = target.model.clone();

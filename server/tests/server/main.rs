@@ -10,6 +10,7 @@
 
 mod archives;
 mod fetching;
+mod grpc;
 mod handmade;
 mod hostile;
 mod limits;

@@ -41,7 +41,7 @@ impl Engine for Moody {
     }
 }
 
-fn server() -> Server {
+pub(crate) fn server() -> Server {
     let server = Server::loading(settings());
     aimass_server::workers::start(1, &server.state).unwrap();
     let spec = |name: &str| TensorSpec {
