@@ -11,6 +11,8 @@ pub struct Args {
     pub kubeconfig: Option<PathBuf>,
     /// `AIMASS_TEST_AUDIT`: the API server's audit log.
     pub audit: Option<PathBuf>,
+    /// `AIMASS_TEST_H2SPEC`: the program that judges HTTP/2.
+    pub h2spec: Option<PathBuf>,
     /// `AIMASS_TEST_PLAN`: `WORKLOAD: POINT ACTION`; only that plan is run.
     pub plan: Option<String>,
     /// `AIMASS_TEST_SEED`: of everything random.
@@ -36,6 +38,7 @@ impl Args {
         Self {
             kubeconfig: path("AIMASS_TEST_KUBECONFIG"),
             audit: path("AIMASS_TEST_AUDIT"),
+            h2spec: path("AIMASS_TEST_H2SPEC"),
             plan: text("AIMASS_TEST_PLAN"),
             seed: text("AIMASS_TEST_SEED").and_then(|seed| seed.parse().ok()),
             keep: text("AIMASS_TEST_KEEP").is_some(),

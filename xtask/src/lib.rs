@@ -15,6 +15,7 @@ mod cluster;
 mod codegen;
 mod demo;
 mod go;
+mod h2spec;
 mod helm;
 mod http;
 mod image;

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: one lane, or everything in order.
 //!
 //! A lane is a set of tests with the same needs. `pure` needs nothing; `api` and `node` get a
-//! cluster for as long as they run; `hostile` gets the server's binary. Each test's own line is
-//! passed on; counts are summed up at the end.
+//! cluster for as long as they run; `hostile` gets the server's binary and h2spec. Each test's own
+//! line is passed on; counts are summed up at the end.
 
 mod cluster;
 mod counts;
@@ -47,7 +47,7 @@ pub(crate) enum Lane {
     Api,
     /// Real pods from real images: needs root
     Node,
-    /// The server as a process, and callers that mean no good: needs nothing
+    /// The server as a process, and callers that mean no good: needs Go for h2spec
     Hostile,
 }
 

@@ -11,6 +11,7 @@
 mod bodies;
 mod framing;
 mod generated;
+mod h2spec;
 mod models;
 mod process;
 mod slow;

@@ -8,8 +8,8 @@ use anyhow::Result;
 
 use super::Lane;
 use crate::cluster::{self, Cluster};
-use crate::image;
 use crate::places::Places;
+use crate::{h2spec, image};
 
 /// What was there when the run began.
 pub(crate) struct Shared {
@@ -27,7 +27,8 @@ impl Shared {
     /// Brings up what the lane needs; what tells its tests where that is.
     pub(super) fn environment(lane: Lane, places: &Places) -> Result<Vec<(&'static str, PathBuf)>> {
         let cluster = match lane {
-            Lane::Pure | Lane::Hostile => return Ok(Vec::new()),
+            Lane::Pure => return Ok(Vec::new()),
+            Lane::Hostile => return Ok(vec![("AIMASS_TEST_H2SPEC", h2spec::binary(places)?)]),
             Lane::Api => cluster::up(places, cluster::Lane::Control)?,
             Lane::Node => {
                 let cluster = cluster::up(places, cluster::Lane::Full)?;
