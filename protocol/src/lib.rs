@@ -13,6 +13,7 @@ pub mod signature;
 pub mod tensor;
 pub mod v1;
 pub mod v2;
+pub mod ws;
 
 pub use error::{Error, Kind};
 pub use json::Checks;

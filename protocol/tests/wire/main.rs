@@ -3,6 +3,7 @@
 mod conformance;
 mod infer;
 mod infer_errors;
+mod messages;
 mod models;
 mod predict;
 mod predict_errors;
