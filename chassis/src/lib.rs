@@ -1,8 +1,8 @@
 //! What every process of aimass needs, so that each of them is about its own subject only.
 //!
 //! [`args`], [`units`] and [`logs`] at the start; [`runtime`], [`tasks`] and [`clock`] while it runs;
-//! [`admin`], [`metrics`] and [`readiness`] for those who watch it; [`listener`] and [`address`] between
-//! it and the network; [`shutdown`] at its end. Knows nothing of models or of Kubernetes.
+//! [`admin`], [`metrics`] and [`readiness`] for those who watch it; [`listener`], [`ws`] and [`address`]
+//! between it and the network; [`shutdown`] at its end. Knows nothing of models or of Kubernetes.
 
 pub mod address;
 pub mod admin;
@@ -17,3 +17,4 @@ pub mod shutdown;
 pub mod tasks;
 pub mod tls;
 pub mod units;
+pub mod ws;

@@ -6,7 +6,8 @@
 //! what the socket does, `phase` judges it, `connection` acts; `framing` refuses before any route;
 //! `body` watches what is sent and answered; `front` puts these around the application.
 //!
-//! Limits of the size of bodies are the application's own layer. Upgrades are not served.
+//! Limits of the size of bodies are the application's own layer. A connection that is upgraded goes on, in its task and
+//! under its permit, with what the application leaves in `upgrade`.
 
 mod body;
 mod connection;
@@ -14,6 +15,7 @@ mod framing;
 mod front;
 mod guard;
 mod phase;
+mod upgrade;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::body::TooSlow;
 use self::connection::Ends;
+pub use self::upgrade::Upgrade;
 use crate::shutdown::Stop;
 use crate::tasks::Tasks;
 

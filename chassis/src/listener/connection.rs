@@ -1,5 +1,5 @@
-//! One connection from accept to close: hyper on a guarded socket, the verdicts of `phase`, and the
-//! ends that come from outside. Spawned by `serve`.
+//! One connection from accept to close: hyper on a guarded socket, the verdicts of `phase`, the ends
+//! that come from outside, and what an upgrade goes on with. Spawned by `serve`.
 
 use std::error::Error;
 use std::future::poll_fn;
@@ -18,6 +18,7 @@ use super::Limits;
 use super::front::Front;
 use super::guard::{Activity, Guard};
 use super::phase::{Breach, Facts, Verdict};
+use super::upgrade::Upgrade;
 use crate::shutdown::Stop;
 
 /// The ways in which connections are ended from outside, each later than the one before.
@@ -34,19 +35,37 @@ pub(super) struct Ends {
 /// Serves `stream` until one side ends it.
 pub(super) async fn run(stream: TcpStream, app: Router, limits: Limits, ends: Ends) {
     let activity = Activity::new();
+    let upgrade = Upgrade::new(ends.drain.clone(), activity.clone());
     let front = Front {
         app,
         limits,
         activity: activity.clone(),
         drain: ends.drain.clone(),
+        upgrade: upgrade.clone(),
     };
+    serve_http(stream, front, &ends).await;
+    let Some(mut work) = upgrade.take() else {
+        return;
+    };
+    tokio::select! {
+        () = &mut work => {}
+        () = ends.kill.cancelled() => {
+            activity.reset();
+            tracing::debug!("an upgraded connection did not end within the grace");
+        }
+    }
+}
+
+/// Speaks HTTP until one side ends it or an upgrade takes the socket.
+async fn serve_http(stream: TcpStream, front: Front, ends: &Ends) {
+    let (activity, limits) = (front.activity.clone(), front.limits);
     let service = service_fn(|request| {
         let in_flight = front.activity.begin();
         front.clone().answer(request, in_flight)
     });
     let builder = builder(&limits);
     let io = TokioIo::new(Guard::new(stream, activity.clone()));
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(io, service));
     let mut watch = Watch::new(activity.clone(), limits);
     let (mut drained, mut stopped) = (false, false);
     loop {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use http::header::CONNECTION;
+use http::header::{CONNECTION, UPGRADE};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use super::body::{Answer, Fault, Noted, Watched};
 use super::guard::{Activity, InFlight};
+use super::upgrade::Upgrade;
 use super::{Limits, framing};
 use crate::shutdown::Stop;
 
@@ -24,6 +25,8 @@ pub(super) struct Front {
     pub(super) activity: Activity,
     /// Cancelled when connections are to end with the answer under way.
     pub(super) drain: Stop,
+    /// What the connection goes on with if it is upgraded.
+    pub(super) upgrade: Upgrade,
 }
 
 impl Front {
@@ -38,6 +41,7 @@ impl Front {
             limits,
             activity,
             drain,
+            upgrade,
         } = self;
         let version = request.version();
         let noted = Noted::default();
@@ -47,13 +51,17 @@ impl Front {
             Ok(()) => {
                 let watch =
                     |body| Watched::new(body, &limits, noted.clone(), Arc::clone(&in_flight));
-                let request = request.map(|body| Body::new(watch(body)));
+                let mut request = request.map(|body| Body::new(watch(body)));
+                if version == Version::HTTP_11 && request.headers().contains_key(UPGRADE) {
+                    request.extensions_mut().insert(upgrade);
+                }
                 unless_faulty(app, request, &noted).await?
             }
         };
         let mut response = response.map(|body| Answer::new(body, &limits, activity, in_flight));
         let ends = judged.is_err() || noted.get().is_some() || drain.is_cancelled();
-        if ends && version < Version::HTTP_2 {
+        let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if ends && version < Version::HTTP_2 && !upgraded {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));

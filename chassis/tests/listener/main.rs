@@ -6,3 +6,4 @@ mod framing;
 mod http2;
 mod server;
 mod slow;
+mod upgrades;

@@ -63,7 +63,7 @@ impl Server {
             grace,
             open: open.clone(),
         };
-        let serving = listener::serve_with(listener, app(), settings);
+        let serving = listener::serve_with(listener, with_websockets(), settings);
         #[expect(
             clippy::disallowed_methods,
             reason = "the test awaits this task itself"
@@ -138,7 +138,15 @@ impl Client {
     }
 }
 
-fn app() -> Router {
+/// The application, and `/ws`, whose messages are requests to the application.
+fn with_websockets() -> Router {
+    let limits = aimass_chassis::ws::Limits::new(1 << 20, 1 << 20, 1 << 20);
+    let endpoint = aimass_chassis::ws::Endpoint::new(limits, "paths", Gauge::default());
+    let upgrade = move |request| std::future::ready(crate::upgrades::upgrade(&endpoint, request));
+    app().route("/ws", get(upgrade))
+}
+
+pub(crate) fn app() -> Router {
     Router::new()
         .route("/fast", get(|| async { "fast" }))
         .route("/slow", get(slow))
