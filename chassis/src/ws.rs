@@ -2,7 +2,7 @@
 //! answer a message, in the order in which they are ready.
 //!
 //! It knows frames, flow and time, and neither models nor what messages say: that is the [`Language`] of whoever uses it.
-//! [`Endpoint::upgrade`] judges a request (`offer`) and leaves a task to its connection, [`run`]. That is a thin loop around
+//! [`Endpoint::upgrade`] judges a request (`offer`) and leaves a task to its connection, [`run()`]. That is a thin loop around
 //! two pure deciders: `session` (messages, requests in flight, what to do next) and `timing` (what is due when), with `wire`
 //! below it (frames, a bounded output; `stream` and `fragments` count below the frames) and `calls` beside it (the requests in
 //! flight).

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::error::Kind;
 use crate::v2::HEADER_LENGTH;
+use crate::ws::SUBPROTOCOL;
 
 /// The document, OpenAPI 3.1.
 pub fn document() -> Value {
@@ -108,7 +109,7 @@ fn fixed() -> [(&'static str, &'static str, Value); 5] {
     ]
 }
 
-fn v1_model(suffix: &str) -> [(&'static str, &'static str, Value); 3] {
+fn v1_model(suffix: &str) -> [(&'static str, &'static str, Value); 4] {
     let predict = json!({
         "tags": ["v1"],
         "operationId": format!("v1Predict{suffix}"),
@@ -134,10 +135,11 @@ fn v1_model(suffix: &str) -> [(&'static str, &'static str, Value); 3] {
         ("", "get", status),
         ("/metadata", "get", metadata),
         (":predict", "post", predict),
+        ("/ws", "get", websocket("v1", suffix)),
     ]
 }
 
-fn v2_model(suffix: &str) -> [(&'static str, &'static str, Value); 3] {
+fn v2_model(suffix: &str) -> [(&'static str, &'static str, Value); 4] {
     let binary = json!({ "type": "string", "contentMediaType": "application/octet-stream" });
     let with = |name: &str| json!({ "application/json": schema(name), "application/octet-stream": { "schema": binary } });
     let infer = json!({
@@ -162,6 +164,7 @@ fn v2_model(suffix: &str) -> [(&'static str, &'static str, Value); 3] {
         ("", "get", metadata),
         ("/ready", "get", ready),
         ("/infer", "post", infer),
+        ("/ws", "get", websocket("v2", suffix)),
     ]
 }
 
@@ -172,6 +175,24 @@ fn get(tag: &str, id: &str, summary: &str, answer: &str) -> Value {
         "operationId": id,
         "summary": summary,
         "responses": answers(&ok(&content)),
+    })
+}
+
+/// An upgrade; what follows it, OpenAPI cannot say.
+fn websocket(tag: &str, suffix: &str) -> Value {
+    json!({
+        "tags": [tag],
+        "operationId": format!("{tag}WebSocket{suffix}"),
+        "summary": "Become a WebSocket, over which requests and answers are messages",
+        "description": format!(
+            "An upgrade of HTTP/1.1 that offers the subprotocol {SUBPROTOCOL}; anything else is answered with 400. A message \
+             is the body of the path's POST request with members of its own beside it: `id` (its answer has the same), \
+             `timeout_ms` and, on /v1, `method`. docs/websocket.md has the whole subprotocol."
+        ),
+        "responses": {
+            "101": { "description": "The connection goes on as a WebSocket" },
+            "default": error(),
+        },
     })
 }
 
@@ -289,7 +310,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 5 + 3 * 3 + 2 * 3);
+        assert_eq!(ids.len(), 5 + 3 * 4 + 2 * 4);
     }
 
     #[test]

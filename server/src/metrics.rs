@@ -112,6 +112,8 @@ pub struct Metrics {
     pub in_flight: Gauge,
     /// Connections open on the data ports.
     pub connections: Gauge,
+    /// Connections of these that are WebSockets.
+    pub websockets: Gauge,
     /// Rows that wait for a worker.
     pub queue_rows: Gauge,
     /// Bytes of request bodies held.
@@ -192,6 +194,11 @@ impl Metrics {
             "Connections open on the data ports",
             metrics.connections.clone(),
         );
+        r.register(
+            "websockets",
+            "Connections that are WebSockets",
+            metrics.websockets.clone(),
+        );
         let help = "Background tasks that panicked";
         r.register("task_panics", help, aimass_chassis::tasks::panics());
         r.register(
@@ -242,6 +249,7 @@ impl Metrics {
             response_bytes: Family::new_with_constructor(sizes),
             in_flight: Gauge::default(),
             connections: Gauge::default(),
+            websockets: Gauge::default(),
             queue_rows: Gauge::default(),
             buffered_bytes: Gauge::default(),
             plans: Gauge::default(),

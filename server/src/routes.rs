@@ -14,6 +14,7 @@ mod suppress;
 mod v1;
 mod v2;
 mod wire;
+mod ws;
 
 use std::panic::AssertUnwindSafe;
 

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::Stop;
+use aimass_chassis::ws::{Endpoint, Limits};
 use aimass_protocol::Checks;
+use aimass_protocol::ws::SUBPROTOCOL;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -79,6 +81,7 @@ struct Shared {
     in_flight: AtomicUsize,
     buffered: AtomicU64,
     codecs: Arc<Semaphore>,
+    websockets: Endpoint,
     stopping: Stop,
     aborted: Stop,
 }
@@ -94,6 +97,12 @@ impl State {
         let (rows, workers) = (settings.max_queue_rows, settings.workers);
         let queue = Arc::new(Queue::new(rows, workers, metrics.queue_rows.clone()));
         let codecs = Arc::new(Semaphore::new(workers));
+        let limits = Limits::new(
+            settings.max_body,
+            settings.max_response,
+            settings.max_buffered,
+        );
+        let websockets = Endpoint::new(limits, SUBPROTOCOL, metrics.websockets.clone());
         let state = Self(Arc::new(Shared {
             settings,
             readiness,
@@ -105,6 +114,7 @@ impl State {
             in_flight: AtomicUsize::new(0),
             buffered: AtomicU64::new(0),
             codecs,
+            websockets,
             stopping: Stop::new(),
             aborted: Stop::new(),
         }));
@@ -130,6 +140,11 @@ impl State {
     /// Permits for work on large bodies, off the async threads.
     pub fn codecs(&self) -> &Arc<Semaphore> {
         &self.0.codecs
+    }
+
+    /// The WebSockets.
+    pub fn websockets(&self) -> &Endpoint {
+        &self.0.websockets
     }
 
     /// Where the model is now.

@@ -6,7 +6,7 @@ use aimass_chassis::listener::Limits;
 use aimass_chassis::ws::{Asked, Failed, Form, Language, Outgoing, Refusal};
 use axum::body::Body;
 use axum::http::response::Parts;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -76,21 +76,24 @@ pub(crate) fn upgrade(
 type Client = WebSocketStream<TcpStream>;
 
 async fn connect(server: &Server) -> Client {
-    let stream = TcpStream::connect(server.address).await.unwrap();
-    let mut request = "ws://a/ws".into_client_request().unwrap();
-    let offer = "other, paths".parse().unwrap();
+    let stream = TcpStream::connect(server.address)
+        .await
+        .expect("the server listens");
+    let mut request = "ws://a/ws".into_client_request().expect("a request");
+    let offer = HeaderValue::from_static("other, paths");
     request
         .headers_mut()
         .insert("sec-websocket-protocol", offer);
     let (client, response) = tokio_tungstenite::client_async(request, stream)
         .await
-        .unwrap();
+        .expect("the server upgrades");
     assert_eq!(response.headers()["sec-websocket-protocol"], "paths");
     client
 }
 
 async fn say(client: &mut Client, path: &'static str) {
-    client.send(Message::text(path)).await.unwrap();
+    let sent = client.send(Message::text(path)).await;
+    sent.expect("the server reads");
 }
 
 async fn next(client: &mut Client) -> Option<Message> {

@@ -16,6 +16,8 @@ pub enum Route {
     Metadata(Target),
     /// `POST /v1/models/{m}[/V]:predict`
     Predict(Target),
+    /// `GET /v1/models/{m}[/V]/ws`: a WebSocket
+    WebSocket(Target),
 }
 
 /// A model and which of its versions.
@@ -76,11 +78,14 @@ fn get(path: &str) -> Option<Result<Route, Error>> {
         (None, Some(_)) => return None,
         (None, None) if raw.version.is_none() && raw.label.is_none() => Ok(Route::Models),
         (_, None) => raw.target().map(Route::Status),
+        (Some(_), Some(last)) if last.eq_ignore_ascii_case("ws") => {
+            raw.target().map(Route::WebSocket)
+        }
         (Some(_), Some(_)) => raw.target().map(Route::Metadata),
     })
 }
 
-/// `/v1/models[/{m}][/versions/{n}|/labels/{l}][/metadata]`, with as much as possible taken for the model's name.
+/// `/v1/models[/{m}][/versions/{n}|/labels/{l}][/metadata|/ws]`, with as much as possible taken for the model's name.
 fn segments(path: &str) -> Option<Raw<'_>> {
     let prefix = "/v1/models";
     let (start, rest) = path.split_at_checked(prefix.len())?;
@@ -125,7 +130,7 @@ fn tail<'a>(model: Option<&'a str>, parts: &[&'a str]) -> Option<Raw<'a>> {
     };
     match after {
         [] => Some(raw),
-        [last] if last.eq_ignore_ascii_case("metadata") => {
+        [last] if last.eq_ignore_ascii_case("metadata") || last.eq_ignore_ascii_case("ws") => {
             raw.last = Some(last);
             Some(raw)
         }
@@ -289,6 +294,39 @@ mod tests {
             "/v1/models/m/labels/l/metadata",
             Route::Metadata(labelled),
         );
+    }
+
+    #[test]
+    fn a_websocket_names_a_model_as_metadata_does() {
+        let any = target("m", Pick::Any);
+        accepts("GET", "/v1/models/m/ws", Route::WebSocket(any));
+        let seven = target("m", Pick::Version(7));
+        accepts("GET", "/V1/models/m/versions/7/WS", Route::WebSocket(seven));
+        let canary = target("m", label("canary"));
+        accepts(
+            "GET",
+            "/v1/models/m/labels/canary/ws",
+            Route::WebSocket(canary),
+        );
+        accepts(
+            "GET",
+            "/v1/models/ws",
+            Route::Status(target("ws", Pick::Any)),
+        );
+        accepts(
+            "GET",
+            "/v1/models/ws/ws",
+            Route::WebSocket(target("ws", Pick::Any)),
+        );
+        for path in [
+            "/v1/models/m/ws/",
+            "/v1/models/m/ws/ws",
+            "/v1/models/m/ws/metadata",
+        ] {
+            malformed("GET", path);
+        }
+        malformed("POST", "/v1/models/m/ws");
+        malformed("POST", "/v1/models/m/ws:predict");
     }
 
     #[test]

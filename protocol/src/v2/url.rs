@@ -22,6 +22,8 @@ pub enum Route {
     ModelReady(Target),
     /// `POST /v2/models/{m}[/versions/{n}]/infer`
     Infer(Target),
+    /// `GET /v2/models/{m}[/versions/{n}]/ws`: a WebSocket
+    WebSocket(Target),
 }
 
 /// A model and perhaps one of its versions.
@@ -82,6 +84,7 @@ impl Route {
     fn allowed(&self) -> &'static str {
         match self {
             Self::Infer(_) => "POST",
+            Self::WebSocket(_) => "GET",
             Self::Server
             | Self::Live
             | Self::Ready
@@ -119,7 +122,11 @@ fn route(path: &str) -> Option<Result<Route, Failed>> {
         ["models", model, "versions", version, "infer"] => {
             return model_route(model, Some(version), Route::Infer);
         }
+        ["models", model, "versions", version, "ws"] => {
+            return model_route(model, Some(version), Route::WebSocket);
+        }
         ["models", model] => return model_route(model, None, Route::Metadata),
+        ["models", model, "ws"] => return model_route(model, None, Route::WebSocket),
         ["models", model, "ready"] => return model_route(model, None, Route::ModelReady),
         ["models", model, "infer"] => return model_route(model, None, Route::Infer),
         _ => return None,
@@ -220,6 +227,10 @@ mod tests {
             "/v2/models/iris/versions/7/infer",
             Route::Infer(seven()),
         );
+        let socket = Route::WebSocket(target("iris", None));
+        accepts("GET", "/v2/models/iris/ws", socket);
+        let socket = Route::WebSocket(seven());
+        accepts("GET", "/v2/models/iris/versions/7/ws", socket);
         accepts(
             "POST",
             "/v2/models/a%20b/infer",
@@ -256,6 +267,9 @@ mod tests {
         let text = "Method GET not allowed: /v2/models/m/infer";
         refuses("GET", infer, Kind::MethodNotAllowed, text);
         assert_eq!(allowed_methods(infer), Some("POST"));
+        let text = "Method POST not allowed: /v2/models/m/ws";
+        refuses("POST", "/v2/models/m/ws", Kind::MethodNotAllowed, text);
+        assert_eq!(allowed_methods("/v2/models/m/ws"), Some("GET"));
         refuses(
             "PUT",
             "/v2",

@@ -107,6 +107,7 @@ fn answer(case: &Case) -> Result<Vec<u8>, Error> {
             Err(unknown_servable(&target))
         }
         Route::Metadata(_) => Ok(metadata_document(&case.model, VERSION, &signature)),
+        Route::WebSocket(_) => panic!("{}: no case of TensorFlow Serving's", case.name),
         Route::Predict(_) => {
             let Predict { form, inputs } =
                 parse(case.body.as_bytes(), &signature, Checks::Lenient)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aimass_protocol::Kind;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 use super::caller::request_id;
@@ -106,13 +106,17 @@ impl Trace {
         *response.status_mut() = reply.status;
         let headers = response.headers_mut();
         *headers = self.close(reply.status.as_u16(), reply.kind, reply.body.len());
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
-        headers.insert(CONTENT_LENGTH, reply.body.len().into());
+        // What follows 101 is no body of HTTP, and its `Connection` says so.
+        let upgraded = reply.status == StatusCode::SWITCHING_PROTOCOLS;
+        if !upgraded {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+            headers.insert(CONTENT_LENGTH, reply.body.len().into());
+        }
         headers.extend(reply.headers);
         let last = self.state.is_stopping()
             || matches!(reply.kind, Some(Kind::Draining | Kind::BodyTooSlow));
         // HTTP/2 has no such header; its connections end by GOAWAY.
-        if last && self.version < Version::HTTP_2 {
+        if last && self.version < Version::HTTP_2 && !upgraded {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         *response.body_mut() = Body::from(reply.body);

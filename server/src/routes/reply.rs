@@ -7,7 +7,7 @@ use axum::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ALLOW, RETRY_AFTER,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::record::Trace;
 
@@ -29,6 +29,16 @@ impl Reply {
             content_type: "application/json",
             headers: Vec::new(),
             kind: None,
+        }
+    }
+
+    /// 101: the connection goes on as something else than HTTP.
+    pub(super) fn switching(headers: HeaderMap) -> Self {
+        let named = |(name, value): (Option<HeaderName>, _)| Some((name?, value));
+        Self {
+            status: StatusCode::SWITCHING_PROTOCOLS,
+            headers: headers.into_iter().filter_map(named).collect(),
+            ..Self::json(Vec::new())
         }
     }
 

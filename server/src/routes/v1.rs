@@ -6,14 +6,15 @@ use aimass_protocol::v1::{
     Form, Pick, Predict, Route, State as Life, Target, VersionStatus, metadata_document,
     models_document, parse, parse_path, status_document, unknown_servable, unknown_status, write,
 };
+use aimass_protocol::ws::Dialect;
 use aimass_protocol::{Checks, Error, Nonfinite};
 use axum::body::Body;
 use axum::http::Request;
 
-use super::caller;
 use super::infer::{Decoded, check_draining, infer, ready_model};
 use super::record::Trace;
 use super::reply::Reply;
+use super::{caller, ws};
 use crate::state::{Settings, Slot, State};
 
 pub(super) async fn answer(
@@ -51,6 +52,11 @@ pub(super) async fn answer(
             check_draining(state)?;
             check_target(settings, &target)?;
             predict(state, request, trace).await
+        }
+        Route::WebSocket(target) => {
+            check_draining(state)?;
+            check_target(settings, &target)?;
+            ws::upgrade(state, request, trace, Dialect::Tfs)
         }
     }
 }

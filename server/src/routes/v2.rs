@@ -8,6 +8,7 @@ use aimass_protocol::v2::{
     Answer, HEADER_LENGTH, Model as ModelDocument, Route, Target, allowed_methods, model_document,
     parse, parse_path, server_document, unknown_model, write,
 };
+use aimass_protocol::ws::Dialect;
 use aimass_protocol::{Error, Nonfinite};
 use axum::body::Body;
 use axum::http::{HeaderName, Request};
@@ -15,7 +16,7 @@ use axum::http::{HeaderName, Request};
 use super::infer::{Decoded, check_draining, infer, ready_model};
 use super::record::Trace;
 use super::reply::Reply;
-use super::{caller, health};
+use super::{caller, health, ws};
 use crate::state::{Settings, State};
 
 pub(super) async fn answer(
@@ -55,6 +56,11 @@ pub(super) async fn answer(
             check_draining(state)?;
             check_target(settings, &target)?;
             run(state, request, trace).await
+        }
+        Route::WebSocket(target) => {
+            check_draining(state)?;
+            check_target(settings, &target)?;
+            ws::upgrade(state, request, trace, Dialect::Oip)
         }
     }
 }

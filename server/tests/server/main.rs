@@ -20,3 +20,4 @@ mod process;
 mod readiness;
 mod rejections;
 mod serving;
+mod websocket;

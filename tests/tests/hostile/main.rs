@@ -15,4 +15,5 @@ mod h2spec;
 mod models;
 mod process;
 mod slow;
+mod websocket;
 mod wire;
