@@ -2,11 +2,13 @@
 //!
 //! Pure. `cargo xtask codegen` writes [`document`] to `protocol/openapi/aimass.json`; a test fails when that is stale.
 
+mod answers;
 mod schemas;
 
 use serde_json::{Map, Value, json};
 
-use crate::error::Kind;
+use answers::{Group, answers};
+
 use crate::v2::HEADER_LENGTH;
 use crate::ws::SUBPROTOCOL;
 
@@ -27,7 +29,8 @@ pub fn document() -> Value {
         "paths": paths(),
         "components": {
             "schemas": schemas::schemas(),
-            "responses": responses(),
+            "responses": answers::responses(),
+            "headers": answers::all_headers(),
             "parameters": parameters(),
         },
     })
@@ -84,51 +87,66 @@ fn fixed() -> [(&'static str, &'static str, Value); 5] {
         (
             "/v1/models",
             "get",
-            get("v1", "v1Models", "The models that are served", "Models"),
+            get(Group::Fixed, "v1", "v1Models", "Models"),
         ),
-        (
-            "/v2",
-            "get",
-            get("v2", "v2Server", "The server and its extensions", "Server"),
-        ),
+        ("/v2", "get", get(Group::Fixed, "v2", "v2Server", "Server")),
         (
             "/v2/models",
             "get",
-            get("v2", "v2Models", "The models that are served", "Models"),
+            get(Group::Fixed, "v2", "v2Models", "Models"),
         ),
         (
             "/v2/health/live",
             "get",
-            get("v2", "v2Live", "Whether the process works", "Live"),
+            get(Group::Fixed, "v2", "v2Live", "Live"),
         ),
         (
             "/v2/health/ready",
             "get",
-            ready("v2Ready", "Whether requests are answered", "Ready"),
+            ready(Group::Fixed, "v2Ready", "Ready"),
         ),
     ]
 }
 
-fn v1_model(suffix: &str) -> [(&'static str, &'static str, Value); 4] {
-    let predict = json!({
-        "tags": ["v1"],
-        "operationId": format!("v1Predict{suffix}"),
-        "summary": "Predict, by rows (`instances`) or by columns (`inputs`)",
-        "requestBody": body(&json!({ "application/json": schema("PredictRequest") })),
-        "responses": answers(&ok(&json!({ "application/json": schema("PredictResponse") }))),
-    });
-    let id = format!("v1Status{suffix}");
+fn v1_model(suffix: &str) -> [(&'static str, &'static str, Value); 6] {
+    let post = |name: &str, summary: &str, request: &str, response: &str| {
+        json!({
+            "tags": ["v1"],
+            "operationId": format!("v1{name}{suffix}"),
+            "summary": summary,
+            "parameters": steering(&["nonfinite", "timeout"]),
+            "requestBody": body(&json!({ "application/json": schema(request) })),
+            "responses": answers(Group::Inference, &json!({ "application/json": schema(response) })),
+        })
+    };
+    let predict = post(
+        "Predict",
+        "Predict, by rows (`instances`) or by columns (`inputs`)",
+        "PredictRequest",
+        "PredictResponse",
+    );
+    let classify = post(
+        "Classify",
+        "Labels and scores for each example",
+        "ExamplesRequest",
+        "ClassifyResponse",
+    );
+    let regress = post(
+        "Regress",
+        "A number for each example",
+        "ExamplesRequest",
+        "RegressResponse",
+    );
     let status = get(
+        Group::Model,
         "v1",
-        &id,
-        "The state of the model's versions",
+        &format!("v1Status{suffix}"),
         "ModelStatus",
     );
-    let id = format!("v1Metadata{suffix}");
     let metadata = get(
+        Group::Model,
         "v1",
-        &id,
-        "Names, types and shapes of the model's tensors",
+        &format!("v1Metadata{suffix}"),
         "ModelMetadata",
     );
     [
@@ -136,6 +154,8 @@ fn v1_model(suffix: &str) -> [(&'static str, &'static str, Value); 4] {
         ("/metadata", "get", metadata),
         (":predict", "post", predict),
         ("/ws", "get", websocket("v1", suffix)),
+        (":classify", "post", classify),
+        (":regress", "post", regress),
     ]
 }
 
@@ -147,19 +167,12 @@ fn v2_model(suffix: &str) -> [(&'static str, &'static str, Value); 4] {
         "operationId": format!("v2Infer{suffix}"),
         "summary": "Infer",
         "description": format!("Binary tensors follow the JSON; the header {HEADER_LENGTH} tells where."),
-        "parameters": [{ "$ref": "#/components/parameters/headerLength" }],
+        "parameters": steering(&["headerLength", "nonfinite", "timeout"]),
         "requestBody": body(&with("InferRequest")),
-        "responses": answers(&ok(&with("InferResponse"))),
+        "responses": answers(Group::Inference, &with("InferResponse")),
     });
-    let id = format!("v2Metadata{suffix}");
-    let metadata = get(
-        "v2",
-        &id,
-        "Names, types and shapes of the model's tensors",
-        "Model",
-    );
-    let id = format!("v2ModelReady{suffix}");
-    let ready = ready(&id, "Whether the model answers", "ModelReady");
+    let metadata = get(Group::Model, "v2", &format!("v2Metadata{suffix}"), "Model");
+    let ready = ready(Group::Model, &format!("v2ModelReady{suffix}"), "ModelReady");
     [
         ("", "get", metadata),
         ("/ready", "get", ready),
@@ -168,13 +181,18 @@ fn v2_model(suffix: &str) -> [(&'static str, &'static str, Value); 4] {
     ]
 }
 
-fn get(tag: &str, id: &str, summary: &str, answer: &str) -> Value {
+fn steering(names: &[&str]) -> Vec<Value> {
+    let reference = |name: &&str| json!({ "$ref": format!("#/components/parameters/{name}") });
+    names.iter().map(reference).collect()
+}
+
+fn get(group: Group, tag: &str, id: &str, answer: &str) -> Value {
     let content = json!({ "application/json": schema(answer) });
     json!({
         "tags": [tag],
         "operationId": id,
-        "summary": summary,
-        "responses": answers(&ok(&content)),
+        "summary": summary(answer),
+        "responses": answers(group, &content),
     })
 }
 
@@ -191,59 +209,37 @@ fn websocket(tag: &str, suffix: &str) -> Value {
         ),
         "responses": {
             "101": { "description": "The connection goes on as a WebSocket" },
-            "default": error(),
+            "default": { "$ref": "#/components/responses/Error" },
         },
     })
 }
 
+fn summary(answer: &str) -> &'static str {
+    match answer {
+        "Models" => "The models that are served",
+        "Server" => "The server and its extensions",
+        "Live" => "Whether the process works",
+        "Ready" => "Whether requests are answered",
+        "ModelReady" => "Whether the model answers",
+        "ModelStatus" => "The state of the model's versions",
+        _ => "Names, types and shapes of the model's tensors",
+    }
+}
+
 /// Readiness answers 503 with a document of its own.
-fn ready(id: &str, summary: &str, answer: &str) -> Value {
+fn ready(group: Group, id: &str, answer: &str) -> Value {
+    let mut operation = get(group, "v2", id, answer);
     let content = json!({ "application/json": schema(answer) });
-    let not = json!({ "description": "Not ready", "content": content });
-    json!({
-        "tags": ["v2"],
-        "operationId": id,
-        "summary": summary,
-        "responses": { "200": ok(&content), "503": not, "default": error() },
-    })
+    operation["responses"]["503"] = json!({ "description": "Not ready", "content": content });
+    operation
 }
 
 fn body(content: &Value) -> Value {
     json!({ "required": true, "content": content })
 }
 
-fn ok(content: &Value) -> Value {
-    json!({ "description": "The answer", "content": content })
-}
-
-fn answers(ok: &Value) -> Value {
-    json!({ "200": ok, "default": error() })
-}
-
-fn error() -> Value {
-    json!({ "$ref": "#/components/responses/Error" })
-}
-
 fn schema(name: &str) -> Value {
     json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } })
-}
-
-fn responses() -> Value {
-    let mut kinds: Vec<&str> = Kind::ALL.map(Kind::name).to_vec();
-    kinds.dedup();
-    json!({
-        "Error": {
-            "description": "Every status from 400 on. The header names the kind of error for programs.",
-            "headers": {
-                "aimass-error": { "schema": { "type": "string", "enum": kinds } },
-                "retry-after": {
-                    "description": "With 503: seconds after which another attempt makes sense.",
-                    "schema": { "type": "integer", "minimum": 1 },
-                },
-            },
-            "content": { "application/json": schema("Error") },
-        },
-    })
 }
 
 fn parameters() -> Value {
@@ -267,6 +263,20 @@ fn parameters() -> Value {
             "required": false,
             "description": "Bytes of JSON, if binary tensors follow them.",
             "schema": { "type": "integer", "minimum": 1 },
+        },
+        "nonfinite": {
+            "name": "aimass-json-nonfinite",
+            "in": "header",
+            "required": false,
+            "description": "How NaN and the infinities are written: as words outside JSON, as strings, as null. Without it: words on /v1, strings on /v2.",
+            "schema": { "type": "string", "enum": ["token", "string", "null"] },
+        },
+        "timeout": {
+            "name": "x-request-timeout-ms",
+            "in": "header",
+            "required": false,
+            "description": "After how many milliseconds nobody waits for the answer any more.",
+            "schema": { "type": "integer", "minimum": 1, "maximum": 3_600_000 },
         },
     })
 }
@@ -310,7 +320,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(ids.len(), 5 + 3 * 4 + 2 * 4);
+        assert_eq!(ids.len(), 5 + 3 * 6 + 2 * 4);
     }
 
     #[test]

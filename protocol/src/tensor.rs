@@ -3,6 +3,7 @@
 //! Pure. The codecs of both protocols produce and consume these; the server's batcher and engines take them apart.
 
 mod datatype;
+mod edit;
 mod strings;
 
 pub use datatype::DataType;

@@ -1,17 +1,23 @@
-//! TensorFlow Serving REST, `/v1`: URLs, predict requests and answers, model status, metadata.
+//! TensorFlow Serving REST, `/v1`: URLs, requests and answers of the three methods, model status, metadata.
 //!
-//! Pure. Called by the server's routes, in this order: [`parse_path`], [`parse()`], (the engine), [`write()`].
+//! Pure. Called by the server's routes, in this order: [`parse_path`], [`parse()`] or [`parse_examples`], (the engine),
+//! [`write()`], [`write_classes`] or [`write_regressions`].
 
 mod columns;
+mod examples;
+mod feature;
 mod metadata;
 mod parse;
+mod results;
 mod rows;
 mod url;
 mod value;
 mod write;
 
+pub use examples::{Examples, parse_examples};
 pub use metadata::{State, VersionStatus, metadata_document, models_document, status_document};
 pub use parse::{Form, Predict, parse};
+pub use results::{Classes, Results, classes, regressions, write_classes, write_regressions};
 pub(crate) use url::percent_decode;
 pub use url::{Pick, Route, Target, parse_path};
 pub use write::write;

@@ -151,6 +151,18 @@ impl Number<'_> {
         })
     }
 
+    /// A truth value as the integer that it is to TensorFlow: 1 or 0.
+    pub(crate) const fn of_bool(value: bool) -> Self {
+        Self {
+            token: if value { b"1" } else { b"0" },
+            negative: false,
+            digits: value as u64,
+            exponent: 0,
+            exact: true,
+            form: Form::Integer,
+        }
+    }
+
     /// Takes one more digit. 1 if there is no room, so that the value grows by its place alone.
     #[inline]
     fn append(&mut self, digit: u8) -> i32 {

@@ -31,6 +31,15 @@ impl From<Syntax> for Error {
     }
 }
 
+impl From<Fail> for Error {
+    fn from(fail: Fail) -> Self {
+        match fail {
+            Fail::Syntax(syntax) => syntax.into(),
+            Fail::Meaning(error) => error,
+        }
+    }
+}
+
 /// Why a value was not taken: the JSON is broken, or it says something that is not allowed.
 ///
 /// The first ends everything. After the second the caller goes back to where the value began and skips it, so that a

@@ -68,6 +68,41 @@ pub(super) fn schemas() -> Value {
             },
             "oneOf": [{ "required": ["predictions"] }, { "required": ["outputs"] }],
         },
+        "Feature": {
+            "description": "A value or a list of values of one kind: decimals, integers and truth values, or texts and bytes.",
+            "anyOf": [
+                { "type": ["number", "boolean", "string"] },
+                object(&["b64"], json!({ "b64": { "type": "string", "contentEncoding": "base64" } })),
+                { "type": "array", "items": { "anyOf": [
+                    { "type": ["number", "boolean", "string"] },
+                    object(&["b64"], json!({ "b64": { "type": "string", "contentEncoding": "base64" } })),
+                ] } },
+            ],
+        },
+        "Features": { "type": "object", "additionalProperties": reference("Feature") },
+        "ExamplesRequest": object(&["examples"], json!({
+            "signature_name": { "type": "string", "enum": ["serving_default", ""] },
+            "context": {
+                "description": "Features of every example that does not have its own.",
+                "allOf": [reference("Features")],
+            },
+            "examples": {
+                "description": "Objects with a feature for each input of the model.",
+                "type": "array",
+                "items": reference("Features"),
+                "minItems": 1,
+            },
+        })),
+        "ClassifyResponse": object(&["results"], json!({
+            "results": {
+                "description": "For each example pairs of label and score, in the model's order.",
+                "type": "array",
+                "items": { "type": "array", "items": { "type": "array", "minItems": 2, "maxItems": 2 } },
+            },
+        })),
+        "RegressResponse": object(&["results"], json!({
+            "results": { "type": "array", "items": { "type": ["number", "string", "null"] } },
+        })),
         "ModelStatus": object(&["model_version_status"], json!({
             "model_version_status": {
                 "type": "array",

@@ -35,6 +35,13 @@ impl Strings {
         self.ends.push(self.bytes.len());
     }
 
+    /// Drops all but the first `len` strings, and the beginning of one that was not finished.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.ends.truncate(len);
+        self.bytes
+            .truncate(self.ends.last().copied().unwrap_or_default());
+    }
+
     /// The number of strings.
     pub const fn len(&self) -> usize {
         self.ends.len()

@@ -18,6 +18,10 @@ pub enum Route {
     Predict(Target),
     /// `GET /v1/models/{m}[/V]/ws`: a WebSocket
     WebSocket(Target),
+    /// `POST /v1/models/{m}[/V]:classify`
+    Classify(Target),
+    /// `POST /v1/models/{m}[/V]:regress`
+    Regress(Target),
 }
 
 /// A model and which of its versions.
@@ -68,8 +72,13 @@ struct Raw<'a> {
 fn post(path: &str) -> Option<Result<Route, Error>> {
     let (path, method) = path.rsplit_once(':')?;
     let raw = segments(path)?;
-    (method == "predict" && raw.model.is_some() && raw.last.is_none())
-        .then(|| raw.target().map(Route::Predict))
+    let route = match method {
+        "predict" => Route::Predict,
+        "classify" => Route::Classify,
+        "regress" => Route::Regress,
+        _ => return None,
+    };
+    (raw.model.is_some() && raw.last.is_none()).then(|| raw.target().map(route))
 }
 
 fn get(path: &str) -> Option<Result<Route, Error>> {

@@ -194,14 +194,17 @@ fn string(reader: &mut Reader<'_>, values: &mut Strings) -> Result<(), Fail> {
                 );
                 return Err(Error::new(Kind::BadTensor, text).into());
             };
-            let text = "Unable to base64 decode";
-            let decoded = BASE64.decode(encoded).ok();
-            let decoded = decoded.ok_or_else(|| Error::new(Kind::BadTensor, text))?;
-            values.push(&decoded);
+            values.push(&decode(&encoded)?);
             Ok(())
         }
         _ => Err(wrong_type(reader, "string").into()),
     }
+}
+
+/// The bytes that the text of a base64 object stands for.
+pub(super) fn decode(encoded: &str) -> Result<Vec<u8>, Error> {
+    let decoded = BASE64.decode(encoded).ok();
+    decoded.ok_or_else(|| Error::new(Kind::BadTensor, "Unable to base64 decode"))
 }
 
 /// Whether the next value, an object, is `{"b64":"…"}`. If so it is passed over, and this is its text without white space.

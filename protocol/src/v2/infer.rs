@@ -51,10 +51,7 @@ pub fn parse(
 ) -> Result<Infer, Error> {
     let (json, tail) = split(body, header_length)?;
     let request = Reader::new(json, checks)?;
-    let infer = read(request, tail, signature).map_err(|fail| match fail {
-        Fail::Syntax(syntax) => syntax.into(),
-        Fail::Meaning(error) => error,
-    })?;
+    let infer = read(request, tail, signature)?;
     signature.fits(&infer.inputs)?;
     Ok(infer)
 }

@@ -1,5 +1,7 @@
 //! What goes over the wire, rule by rule: requests in, tensors or the exact error text out, and answers back.
 
+#[path = "../../testdata/cases.rs"]
+mod cases;
 mod conformance;
 mod infer;
 mod infer_errors;
@@ -8,3 +10,4 @@ mod models;
 mod predict;
 mod predict_errors;
 mod predictions;
+mod twins;
