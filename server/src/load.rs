@@ -15,6 +15,7 @@ use crate::config::Origin;
 use crate::engine::tract::{self, Source, Tract};
 use crate::fatal::{Fatal, Reason};
 use crate::files::{self, Digest, Entry};
+use crate::labels;
 use crate::memory;
 use crate::model::Model;
 
@@ -72,6 +73,7 @@ pub fn load(origin: &Origin, max_plans: usize) -> Result<Model, Fatal> {
         "the model's files are complete and checked"
     );
 
+    let labels = labels::beside(&origin.folder, &entries, entry, &signature);
     let names = siblings.into_keys().map(PathBuf::from).collect();
     let limits = tract::Limits {
         max_plans,
@@ -86,7 +88,7 @@ pub fn load(origin: &Origin, max_plans: usize) -> Result<Model, Fatal> {
             SourceKind::Bytes(bytes)
         };
         let engine = Tract::load(&source.borrow(), &folder, names, signature, limits)?;
-        let model = Model::new(Box::new(engine), digest.to_string());
+        let model = Model::new(Box::new(engine), digest.to_string()).with_labels(labels);
         model.warm_up()?;
         Ok(model)
     })

@@ -10,6 +10,7 @@ use aimass_protocol::{Dim, Signature, Tensor};
 
 use crate::engine::{Engine, Failure, Memory, Shapes};
 use crate::rows;
+use crate::shapes::Advice;
 
 /// Rows of the largest plan; requests with more run in chunks of as many.
 pub const LARGEST_BUCKET: usize = 64;
@@ -25,6 +26,10 @@ const FREE_SIZES: [usize; 4] = [1, 16, 64, 224];
 pub struct Model {
     engine: Box<dyn Engine>,
     digest: String,
+    /// Names of its classes; empty if it has none beside it.
+    labels: Vec<String>,
+    /// Shapes that it was sent and does not declare.
+    advice: Advice,
     /// Whether padding to these shapes gave the same rows as running them alone.
     proofs: Mutex<BTreeMap<Shapes, bool>>,
     /// One proof failed: rows of this model depend on each other, every request runs in exactly its shape.
@@ -61,9 +66,33 @@ impl Model {
         Self {
             engine,
             digest,
+            labels: Vec::new(),
+            advice: Advice::default(),
             proofs: Mutex::new(BTreeMap::new()),
             rows_depend: AtomicBool::new(false),
         }
+    }
+
+    /// The same with names for its classes.
+    #[must_use]
+    pub fn with_labels(self, labels: Vec<String>) -> Self {
+        Self { labels, ..self }
+    }
+
+    /// Names of its classes, in the model's order: as many as there are scores, or none.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// What is known about shapes that it does not declare.
+    pub(crate) const fn advice(&self) -> &Advice {
+        &self.advice
+    }
+
+    /// What made-up inputs of these shapes give; `None` if they are too large or the engine refuses them.
+    pub(crate) fn try_shapes(&self, shapes: &Shapes) -> Option<Vec<Tensor>> {
+        let probes = self.probes_of(shapes, 1)?;
+        self.engine.run(&probes).ok()
     }
 
     /// What the model takes and gives.

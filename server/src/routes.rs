@@ -40,13 +40,17 @@ pub async fn answer(Extracted(state): Extracted<State>, request: Request<Body>) 
         .catch_unwind()
         .await;
     let result = result.unwrap_or_else(|_| Err(Error::internal(trace.id())));
-    let reply = result.unwrap_or_else(|error| Reply::error(&error, &trace));
+    let mut reply = result.unwrap_or_else(|error| Reply::error(&error, &trace));
+    if state.settings().cors {
+        // On every answer, errors too: a page may read only what says so.
+        reply = reply.with_cors();
+    }
     trace.end(reply)
 }
 
 async fn route(state: &State, request: Request<Body>, trace: &mut Trace) -> Result<Reply, Error> {
     if request.method() == Method::OPTIONS {
-        return preflight(state, &request);
+        return preflight(&request);
     }
     let path = request.uri().path();
     if is_below(path, "/v1") {
@@ -73,7 +77,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
 }
 
 /// What browsers ask before they call.
-fn preflight(state: &State, request: &Request<Body>) -> Result<Reply, Error> {
+fn preflight(request: &Request<Body>) -> Result<Reply, Error> {
     let origin = request
         .headers()
         .get(header::ORIGIN)
@@ -85,10 +89,5 @@ fn preflight(state: &State, request: &Request<Body>) -> Result<Reply, Error> {
     if !origin.is_some_and(web) {
         return Err(Error::missing_origin());
     }
-    let reply = Reply::json(Vec::new());
-    Ok(if state.settings().cors {
-        reply.with_cors()
-    } else {
-        reply
-    })
+    Ok(Reply::json(Vec::new()))
 }

@@ -16,6 +16,7 @@ use super::record::Trace;
 use super::wire::Wire;
 use crate::model::{MAX_ROWS, Model, Stopped};
 use crate::queue::{Done, Ended};
+use crate::shapes::{self, Refused};
 use crate::state::{Slot, State};
 
 /// Bodies above this are decoded and encoded off the async threads.
@@ -23,8 +24,10 @@ pub(super) const LARGE_BYTES: usize = 64 << 10;
 
 /// A request as its codec read it.
 pub(super) struct Decoded<R> {
-    /// One per input, in graph order, of shapes that fit.
+    /// One per input, in graph order, of shapes that fit or for which `misfit` is set.
     pub(super) inputs: Vec<Tensor>,
+    /// Why the shapes do not fit, where what is declared is advice.
+    pub(super) misfit: Option<Error>,
     /// A deadline inside the body.
     pub(super) timeout: Option<Duration>,
     /// What the encoder needs to know.
@@ -98,7 +101,18 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
         trace.decode = Some(started.elapsed());
 
         let deadline = deadline.sooner(trace.begun(), decoded.timeout);
+        let advised = match decoded.misfit {
+            None => None,
+            Some(misfit) => match shapes::advise(&model, &decoded.inputs, misfit).await {
+                Ok(advised) => Some(advised),
+                Err(Refused::Misfit(error)) => return Err(error),
+                Err(Refused::Busy) => return Err(overloaded()),
+            },
+        };
         let outputs = run(state, &model, decoded.inputs, deadline, trace).await?;
+        if let Some(advised) = advised {
+            advised.check(&model, &outputs)?;
+        }
         let large = outputs
             .iter()
             .any(|output| output.data().len() > LARGE_BYTES / 8);

@@ -113,6 +113,7 @@ async fn run(state: &State, request: Request<Body>, trace: &mut Trace) -> Result
         let infer = parse(body, length.as_deref(), model.signature(), checks)?;
         Ok(Decoded {
             inputs: infer.inputs,
+            misfit: None,
             timeout: infer.timeout_us.map(Duration::from_micros),
             rest: (infer.id, infer.outputs),
         })

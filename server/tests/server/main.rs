@@ -9,6 +9,9 @@
 )]
 
 mod archives;
+#[path = "../../../protocol/testdata/cases.rs"]
+mod cases;
+mod conformance;
 mod fetching;
 mod grpc;
 mod handmade;
@@ -20,4 +23,6 @@ mod process;
 mod readiness;
 mod rejections;
 mod serving;
+mod shapes;
+mod twins;
 mod websocket;

@@ -101,9 +101,14 @@ impl Server {
 
     /// With a model of the test data.
     pub(crate) fn with(model: &str, settings: Settings) -> Self {
+        Self::with_file(&testdata().join(model), settings)
+    }
+
+    /// With the model of a file and what belongs to it.
+    pub(crate) fn with_file(file: &Path, settings: Settings) -> Self {
         let server = Self::loading(settings);
         aimass_server::workers::start(server.state.settings().workers, &server.state).unwrap();
-        let model = load(&testdata().join(model)).unwrap();
+        let model = load(file).unwrap();
         server.state.set_slot(Slot::Ready(Arc::new(model)));
         server
     }
@@ -138,10 +143,14 @@ impl Server {
     }
 }
 
-/// Loads a model file that lies alone in a folder, as the loading thread does.
+/// Loads a model file that lies in a folder alone, or with the names of its classes, as the loading thread does.
 pub(crate) fn load(file: &Path) -> Result<Model, Fatal> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(file, folder.path().join("model.onnx")).unwrap();
+    let labels = file.with_extension("labels.txt");
+    if labels.exists() {
+        std::fs::copy(labels, folder.path().join("labels.txt")).unwrap();
+    }
     load_folder(folder.path())
 }
 

@@ -9,6 +9,9 @@
 )]
 
 mod bodies;
+#[path = "../../../protocol/testdata/cases.rs"]
+mod cases;
+mod conformance;
 mod framing;
 mod generated;
 mod h2spec;

@@ -20,7 +20,12 @@ pub(crate) struct Server {
 impl Server {
     /// Starts the server on the example model `name` and waits until it is ready.
     pub(crate) fn ready(name: &str) -> Self {
-        let mut server = Self::spawn(&example(name), &[]);
+        Self::ready_with(&example(name), &[])
+    }
+
+    /// Starts the server on a model file, with more flags, and waits until it is ready.
+    pub(crate) fn ready_with(model_file: &Path, flags: &[&str]) -> Self {
+        let mut server = Self::spawn(model_file, flags);
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             if let Ok(Some(status)) = server.child.try_wait() {
@@ -43,7 +48,12 @@ impl Server {
         let folder = scratch.path().join("files");
         std::fs::create_dir(&folder).expect("a folder can be made");
         std::fs::copy(model_file, folder.join("model.onnx")).expect("the model can be copied");
+        let labels = model_file.with_extension("labels.txt");
+        if labels.exists() {
+            std::fs::copy(labels, folder.join("labels.txt")).expect("its labels can be copied");
+        }
         let (data, admin) = (free_port(), free_port());
+        let unnamed = !flags.iter().any(|flag| flag.starts_with("--model-name="));
         let child = Command::new(binary())
             .arg(format!("--model-dir={}", folder.display()))
             .arg(format!("--rest-api-port={}", data.port()))
@@ -52,11 +62,8 @@ impl Server {
                 "--termination-log={}",
                 scratch.path().join("termination").display()
             ))
-            .args([
-                "--model-name=my_model",
-                "--model-version=7",
-                "--bind=127.0.0.1",
-            ])
+            .args(["--model-version=7", "--bind=127.0.0.1"])
+            .args(unnamed.then_some("--model-name=my_model"))
             .args([
                 "--revision=my-model-aaaaaaaa",
                 "--drain-delay=0s",
