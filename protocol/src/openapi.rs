@@ -230,7 +230,13 @@ fn summary(answer: &str) -> &'static str {
 fn ready(group: Group, id: &str, answer: &str) -> Value {
     let mut operation = get(group, "v2", id, answer);
     let content = json!({ "application/json": schema(answer) });
-    operation["responses"]["503"] = json!({ "description": "Not ready", "content": content });
+    let answers = operation
+        .get_mut("responses")
+        .and_then(Value::as_object_mut);
+    if let Some(answers) = answers {
+        let not_ready = json!({ "description": "Not ready", "content": content });
+        answers.insert("503".to_owned(), not_ready);
+    }
     operation
 }
 

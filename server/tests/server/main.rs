@@ -16,6 +16,7 @@ mod fetching;
 mod grpc;
 mod handmade;
 mod hostile;
+mod labels;
 mod limits;
 mod panics;
 mod predict;

@@ -191,4 +191,10 @@ async fn browsers_are_answered_if_that_is_enabled() {
     });
     let answer = server.send(options("https://a.example")).await;
     assert_eq!(answer.header("access-control-allow-origin"), "*");
+    let answer = server.get("/v1/models/m").await;
+    assert_eq!(
+        answer.header("access-control-allow-origin"),
+        "*",
+        "a page may read only what says so"
+    );
 }
