@@ -3,10 +3,14 @@
 //! Values are texts here: `config.rs` judges them, all together. `_` and `-` are the same in names of flags, as
 //! TensorFlow Serving's users write them.
 
+mod tensorflow_serving;
+
 use std::ffi::OsString;
 
 use aimass_chassis::args::{AdminArgs, LogArgs};
 use clap::{Args, Parser, Subcommand};
+
+pub use tensorflow_serving::{TensorFlowServingArgs, ToleratedArgs};
 
 /// The model server of aimass: loads one ONNX model and answers predictions over HTTP.
 #[derive(Parser, Debug)]
@@ -40,12 +44,12 @@ pub struct ServeArgs {
     /// Folder with the model: `model.onnx`, or exactly one `.onnx` file, and what belongs to it.
     #[arg(long, env = "AIMASS_MODEL_DIR")]
     pub model_dir: Option<String>,
-    /// Name under which the model is served.
-    #[arg(long, env = "AIMASS_MODEL_NAME", default_value = "default")]
-    pub model_name: String,
-    /// Version under which the model is served.
-    #[arg(long, env = "AIMASS_MODEL_VERSION", default_value = "1")]
-    pub model_version: String,
+    /// Name under which the model is served: default, unless that, the configuration file or $MODEL_NAME says another.
+    #[arg(long, env = "AIMASS_MODEL_NAME")]
+    pub model_name: Option<String>,
+    /// Version under which the model in --model-dir is served: 1, unless told otherwise.
+    #[arg(long, env = "AIMASS_MODEL_VERSION")]
+    pub model_version: Option<String>,
     /// Digest that the model's files must have: sha256:<64 hex digits>.
     #[arg(long, env = "AIMASS_MODEL_DIGEST")]
     pub model_digest: Option<String>,
@@ -126,6 +130,9 @@ pub struct ServeArgs {
         default_value = "/dev/termination-log"
     )]
     pub termination_log: String,
+    /// The start without Kubernetes.
+    #[command(flatten)]
+    pub tensorflow_serving: TensorFlowServingArgs,
     /// The admin port.
     #[command(flatten)]
     pub admin: AdminArgs,
@@ -224,7 +231,7 @@ mod tests {
             "aimass-server --model_name=my_model --model-dir /a_b",
         ))
         .unwrap();
-        assert_eq!(line.serve.model_name, "my_model");
+        assert_eq!(line.serve.model_name.as_deref(), Some("my_model"));
         assert_eq!(line.serve.model_dir.as_deref(), Some("/a_b"));
     }
 
@@ -256,6 +263,30 @@ mod tests {
 
     #[test]
     fn unknown_flags_are_refused() {
-        assert!(parse(words("s --use_alts_credentials")).is_err());
+        for flag in [
+            "--use_alts_credentials",
+            "--ssl_config_file=/tls",
+            "--saved_model_tags=serve",
+            "--prefer_tflite_model",
+            "--model_config_file_poll_wait_seconds=1",
+        ] {
+            assert!(parse(words(&format!("s {flag}"))).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn flags_that_tune_tensorflow_serving_are_accepted_and_told() {
+        let line = parse(words(
+            "s --num_load_threads=4 --grpc_max_threads 8 --enable_model_warmup --tensorflow_intra_op_parallelism=1",
+        ));
+        let given = line.unwrap().serve.tensorflow_serving.tolerated.given();
+        assert_eq!(
+            given,
+            [
+                "num_load_threads",
+                "grpc_max_threads",
+                "enable_model_warmup"
+            ]
+        );
     }
 }

@@ -1,8 +1,14 @@
 //! From the command line to plain values: every problem is found in one pass.
 //!
-//! Pure. Called by `start.rs`; what comes out is passed down and never changed.
+//! Pure, but for reading the configuration files that flags name. Called by `start.rs`; what comes out is passed down and
+//! never changed.
 
 mod fetch;
+mod fields;
+mod model_file;
+mod monitoring;
+mod source;
+mod text_proto;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -14,18 +20,22 @@ use aimass_chassis::args::Problems;
 use aimass_chassis::{runtime, units};
 use aimass_protocol::Checks;
 
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, ToleratedArgs};
 use crate::files::Digest;
 use crate::model::LARGEST_BUCKET;
 use crate::state::Settings;
 
 pub use fetch::FetchConfig;
+pub use monitoring::DEFAULT_PATH;
+pub use source::{Source, Versions};
+
+use source::FolderFlags;
 
 /// What the server does.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the model comes from.
-    pub origin: Origin,
+    pub source: Source,
     /// Plans that the engine keeps.
     pub max_plans: usize,
     /// How requests are answered.
@@ -44,6 +54,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Where the reason of a failed start is written.
     pub termination_log: PathBuf,
+    /// What the person who starts it should know; nothing is wrong.
+    pub warnings: Vec<String>,
 }
 
 /// Where the model's files are, and what they must be.
@@ -57,6 +69,10 @@ pub struct Origin {
     pub wait: bool,
     /// What the files must hash to.
     pub digest: Option<Digest>,
+    /// Whether the folder is all there is: a manifest beside it would be somebody else's.
+    pub in_place: bool,
+    /// What another model holds, in bytes, that serves on while this one is loaded.
+    pub beside_bytes: u64,
 }
 
 impl TryFrom<ServeArgs> for Config {
@@ -93,6 +109,7 @@ impl TryFrom<ServeArgs> for Config {
             drain_delay,
             shutdown_grace,
             termination_log,
+            tensorflow_serving,
             admin,
             log: _, // used by `start` before anything else
         } = args;
@@ -101,15 +118,17 @@ impl TryFrom<ServeArgs> for Config {
         if !matches!(engine.as_str(), "auto" | "tract") {
             p.0.add("--engine", &format!("must be auto or tract, is {engine:?}"));
         }
-        if model_dir.as_deref().unwrap_or_default().is_empty() {
-            p.0.add("--model-dir", "must name the folder with the model");
-        }
-        if model_wait && model_copy_from.is_some() {
-            p.0.add(
-                "--model-wait",
-                "must not be combined with --model-copy-from",
-            );
-        }
+        let folder = FolderFlags {
+            dir: model_dir,
+            name: model_name,
+            version: model_version,
+            digest: model_digest,
+            copy_from: model_copy_from,
+            wait: model_wait,
+        };
+        let mut described = source::describe(&mut p, folder, &tensorflow_serving);
+        described.labels.append(&mut p.labels(&version_labels));
+        let monitoring = p.monitoring(tensorflow_serving.monitoring_config_file.as_deref());
         let bind = p.bind(&bind);
         let ports = [
             p.number("--rest-api-port", &rest_api_port, 0..=65_535),
@@ -158,10 +177,11 @@ impl TryFrom<ServeArgs> for Config {
             1..=3_600_000,
         );
         let settings = Settings {
-            model_name: p.name("--model-name", model_name),
-            model_version: p.version(&model_version),
+            model_name: described.name,
+            model_version: described.version,
             revision: revision.map(|revision| p.name("--revision", revision)),
-            labels: p.labels(&version_labels),
+            labels: described.labels,
+            monitoring,
             checks,
             cors: rest_api_enable_cors_support,
             timeout: Duration::from_millis(timeout as u64),
@@ -173,12 +193,7 @@ impl TryFrom<ServeArgs> for Config {
             workers,
         };
         let config = Self {
-            origin: Origin {
-                folder: model_dir.unwrap_or_default().into(),
-                copy_from: model_copy_from.map(PathBuf::from),
-                wait: model_wait,
-                digest: p.digest("--model-digest", model_digest.as_deref()),
-            },
+            source: described.source,
             max_plans: p.number("--max-plans", &max_plans, 1..=10_000),
             settings,
             data: ports
@@ -191,6 +206,7 @@ impl TryFrom<ServeArgs> for Config {
             drain_delay: p.duration("--drain-delay", &drain_delay),
             shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
             termination_log: termination_log.into(),
+            warnings: warnings(tensorflow_serving.tolerated),
         };
         if problems.is_empty() {
             Ok(config)
@@ -198,6 +214,12 @@ impl TryFrom<ServeArgs> for Config {
             Err(problems)
         }
     }
+}
+
+/// Flags of TensorFlow Serving that were given and have no effect.
+fn warnings(tolerated: ToleratedArgs) -> Vec<String> {
+    let warning = |flag| format!("--{flag} is accepted and has no effect here");
+    tolerated.given().into_iter().map(warning).collect()
 }
 
 /// Judges values one by one; what is wrong is noted and replaced by anything.
@@ -279,6 +301,14 @@ impl Checker<'_> {
         }
     }
 
+    fn monitoring(&mut self, path: Option<&str>) -> Option<String> {
+        let read = |text: String| {
+            monitoring::read(&text).map_err(|error| format!("must be understood: {error}"))
+        };
+        let path = source::read_file(path?).and_then(read);
+        self.0.take("--monitoring-config-file", path)?
+    }
+
     fn labels(&mut self, text: &str) -> BTreeMap<String, i64> {
         let mut labels = BTreeMap::new();
         for pair in text.split(',').filter(|pair| !pair.is_empty()) {
@@ -317,27 +347,30 @@ mod tests {
              --engine-workers=2 --max-body=16Mi --model-wait",
         )
         .unwrap();
-        assert_eq!(config.settings.model_version, 3);
+        assert_eq!(config.settings.model_version, Some(3));
         assert_eq!(config.settings.max_body, 16 << 20);
         assert_eq!(config.settings.max_queue_rows, 1280);
         assert_eq!(config.data, ["[::]:8501".parse().unwrap()]);
         assert_eq!(config.shutdown_grace, Duration::from_secs(65));
-        assert!(config.origin.wait);
+        let Source::Folder(origin) = config.source else {
+            panic!("not a folder")
+        };
+        assert!(origin.wait);
     }
 
     #[test]
     fn all_problems_are_found_in_one_pass() {
         let problems = config(
             "s --rest-api-port=0 --port=0 --max-body=1M --engine=onnx --drain-delay=3 --bind=x \
-             --model-digest=md5:1 --model-version=-1 --version-labels=a --input-checks=none --max-in-flight=0",
+             --model-dir=/m --model-digest=md5:1 --model-version=-1 --version-labels=a --input-checks=none --max-in-flight=0",
         );
         let text = problems.unwrap_err().describe("aimass-server");
         assert!(
-            text.starts_with("aimass-server: the configuration has 11 problems\n"),
+            text.starts_with("aimass-server: the configuration has 10 problems\n"),
             "{text}"
         );
         for flag in [
-            "--model-dir (AIMASS_MODEL_DIR)",
+            "--model-digest (AIMASS_MODEL_DIGEST)",
             "--max-body",
             "--engine",
             "--drain-delay",

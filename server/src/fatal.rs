@@ -58,6 +58,11 @@ impl Reason {
             | Self::FetchTimeout => 4,
         }
     }
+
+    /// Whether another try with the same files may succeed.
+    pub const fn may_pass(self) -> bool {
+        self.exit_code() == 4
+    }
 }
 
 /// The end of a load or a fetch.

@@ -91,22 +91,23 @@ pub fn model_file(entries: &[Entry]) -> Result<&Entry, Fatal> {
     }
     let mut onnx = entries.iter().filter(|entry| entry.path.ends_with(".onnx"));
     let text = match (onnx.next(), onnx.next(), entries) {
-        (Some(entry), None, _) | (None, _, [entry]) => return Ok(entry),
+        (Some(entry), None, _) => return Ok(entry),
+        (None, _, [entry]) if !is_saved_model(entry) => return Ok(entry),
         (Some(first), Some(second), _) => format!(
             "the model is ambiguous: {} and {} are there; name one of them model.onnx",
             first.path, second.path
         ),
         (None, _, []) => "there are no files".to_owned(),
-        (None, _, _)
-            if entries
-                .iter()
-                .any(|entry| entry.path.ends_with("saved_model.pb")) =>
-        {
+        (None, _, _) if entries.iter().any(is_saved_model) => {
             "TensorFlow SavedModel is not supported; convert it to ONNX (tf2onnx)".to_owned()
         }
         (None, _, _) => "there is no .onnx file".to_owned(),
     };
     Err(Fatal::new(Reason::ArtifactInvalid, text))
+}
+
+fn is_saved_model(entry: &Entry) -> bool {
+    entry.path.ends_with("saved_model.pb")
 }
 
 /// Reads `entry` of `folder`, whose size and hash must be those of the entry: what is returned is what was hashed.

@@ -4,7 +4,7 @@
 //!
 //! Start: [`start`], [`args`] → [`config`] → [`run`] or [`fetch`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
 //! the thread of [`loader`]. A request: [`app`] → [`routes`] → [`queue`] (by [`admission`]) → [`workers`]. What all
-//! requests share is [`state`].
+//! requests share is [`state`]. Without Kubernetes: [`versions`] decides, [`loader`] follows them, [`history`] tells.
 
 pub mod admission;
 pub mod args;
@@ -15,6 +15,7 @@ pub mod engine;
 pub mod fatal;
 pub mod fetch;
 pub mod files;
+pub mod history;
 pub mod labels;
 pub mod load;
 pub mod loader;
@@ -28,6 +29,7 @@ pub mod run;
 pub mod shapes;
 pub mod start;
 pub mod state;
+pub mod versions;
 pub mod workers;
 
 /// The API of both data ports.

@@ -46,11 +46,12 @@ pub fn load(origin: &Origin, max_plans: usize) -> Result<Model, Fatal> {
     let (digest, entries) = gather(origin)?;
     let entry = files::model_file(&entries)?;
     let limit = memory::container_limit();
-    let budget = limit.map(memory::budget_of);
+    let beside = origin.beside_bytes;
+    let budget = limit.map(|limit| memory::budget_of(limit).saturating_sub(beside));
     let total = entries
         .iter()
         .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
-    within_limit(total, limit)?;
+    within_limit(total, limit, beside)?;
 
     let bytes = files::read(&origin.folder, entry)?;
     for other in entries.iter().filter(|other| other.path != entry.path) {
@@ -116,7 +117,9 @@ fn gather(origin: &Origin) -> Result<(Digest, Vec<Entry>), Fatal> {
         let manifest = files::copy(source, &origin.folder, expected, limits)?;
         return Ok((manifest.digest, manifest.files));
     }
-    if let Some(manifest) = files::manifest(&origin.folder)? {
+    if !origin.in_place
+        && let Some(manifest) = files::manifest(&origin.folder)?
+    {
         files::matches(&manifest.digest, expected)?;
         return Ok((manifest.digest, manifest.files));
     }
@@ -134,13 +137,18 @@ fn gather(origin: &Origin) -> Result<(Digest, Vec<Entry>), Fatal> {
 }
 
 /// Refuses files that cannot fit: a loaded model takes a fifth more than its file at least.
-fn within_limit(total: u64, limit: Option<u64>) -> Result<(), Fatal> {
-    let needed = total.saturating_add(total / 5);
+fn within_limit(total: u64, limit: Option<u64>, beside: u64) -> Result<(), Fatal> {
+    let needed = total.saturating_add(total / 5).saturating_add(beside);
     match limit {
         Some(limit) if needed > memory::budget_of(limit) => {
             let limit = FlagBytes(limit);
+            let company = if beside > 0 {
+                " beside the version that is served"
+            } else {
+                ""
+            };
             let text = format!(
-                "the model's files are {total} bytes and do not fit into the memory limit of {limit}: raise \
+                "the model's files are {total} bytes and do not fit into the memory limit of {limit}{company}: raise \
                  spec.runtime.resources.limits.memory to at least {}",
                 FlagBytes(memory::limit_for(needed))
             );

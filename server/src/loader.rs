@@ -1,32 +1,39 @@
-//! The thread that loads the model, and loads it anew after its engine was quarantined.
+//! The thread that loads the model: one folder once, and anew after its engine was quarantined; or the versions of a base
+//! path, as they come and go.
 //!
-//! Started by `run.rs`. The first failure is the process's end; a later one is tried again, because what was served
-//! before may be served once more.
+//! Started by `run.rs`. The failure that leaves nothing to serve at the start is the process's end; a later one is tried
+//! again, because what was served before may be served once more.
 
+pub mod follow;
+
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::config::Origin;
+use crate::config::{Origin, Source};
 use crate::fatal::Fatal;
 use crate::load::{load, wait};
+use crate::model::{FIRST_VERSION, Model};
 use crate::state::{Slot, State};
 
 /// Stack of the thread: engines recurse over graphs.
 const STACK_BYTES: usize = 64 << 20;
-/// The longest pause before a model is loaded anew.
+/// The shortest pause before a model is loaded anew.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+/// The longest.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// A model that served for so long after a reload starts again with the shortest pause.
 const FORGET: Duration = Duration::from_secs(600);
 
-/// Starts the thread. What comes back is the failure of the first load, if it fails.
+/// Starts the thread. What comes back is the failure that leaves nothing to serve, if the start ends so.
 ///
 /// # Errors
 /// The system gives no thread.
 pub fn start(
-    origin: Origin,
+    source: Source,
     max_plans: usize,
     state: State,
     reload: mpsc::Receiver<()>,
@@ -36,24 +43,43 @@ pub fn start(
         .name("loader".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(move || {
-            if let Err(fatal) = load_into(&origin, max_plans, &state) {
+            let result = match &source {
+                Source::Folder(origin) => serve_folder(origin, max_plans, &state, &reload),
+                Source::Versions(versions) => {
+                    let load = |folder: &Path, beside_bytes| {
+                        let origin = Origin {
+                            folder: folder.to_owned(),
+                            copy_from: None,
+                            wait: false,
+                            digest: None,
+                            in_place: true,
+                            beside_bytes,
+                        };
+                        load(&origin, max_plans)
+                    };
+                    follow::follow(versions, &load, &state, &reload)
+                }
+            };
+            if let Err(fatal) = result {
                 // The receiver is gone only when the process is ending anyway.
                 let _unheard = failed.send(fatal);
-                return;
             }
-            // Kept, so that the receiver does not mistake its end for a failure.
-            let _serving = failed;
-            reload_for_ever(&origin, max_plans, &state, &reload);
         })?;
     Ok(failure)
 }
 
-fn reload_for_ever(origin: &Origin, max_plans: usize, state: &State, reload: &mpsc::Receiver<()>) {
-    let mut pause = Duration::from_secs(1);
+fn serve_folder(
+    origin: &Origin,
+    max_plans: usize,
+    state: &State,
+    reload: &mpsc::Receiver<()>,
+) -> Result<(), Fatal> {
+    load_into(origin, max_plans, state)?;
+    let mut pause = MIN_PAUSE;
     let mut last = Instant::now();
     while reload.recv().is_ok() {
         if last.elapsed() > FORGET {
-            pause = Duration::from_secs(1);
+            pause = MIN_PAUSE;
         }
         loop {
             std::thread::park_timeout(pause);
@@ -65,26 +91,33 @@ fn reload_for_ever(origin: &Origin, max_plans: usize, state: &State, reload: &mp
         }
         last = Instant::now();
     }
+    Ok(())
 }
 
 fn load_into(origin: &Origin, max_plans: usize, state: &State) -> Result<(), Fatal> {
     wait(origin)?;
     let started = Instant::now();
     let model = load(origin, max_plans)?;
-    let took = started.elapsed();
+    let version = state.settings().model_version.unwrap_or(FIRST_VERSION);
+    serve(model.numbered(version), started.elapsed(), state);
+    Ok(())
+}
+
+/// The model answers from now on; it took so long to load.
+fn serve(model: Model, took: Duration, state: &State) {
     state.metrics().model_load_duration.set(took.as_secs_f64());
     state.metrics().show_plans(model.memory().plans);
     let settings = state.settings();
     state.metrics().show_model(&vec![
         ("model", settings.model_name.clone()),
-        ("version", settings.model_version.to_string()),
+        ("version", model.version().to_string()),
         ("digest", model.digest().to_owned()),
         ("revision", settings.revision.clone().unwrap_or_default()),
         ("engine", model.engine().to_owned()),
     ]);
     tracing::info!(
-        model.name = state.settings().model_name,
-        model.version = state.settings().model_version,
+        model.name = settings.model_name,
+        model.version = model.version(),
         model.digest = model.digest(),
         model.engine = model.engine(),
         model.bytes = model.memory().bytes,
@@ -92,5 +125,4 @@ fn load_into(origin: &Origin, max_plans: usize, state: &State) -> Result<(), Fat
         "the model is loaded and has run"
     );
     state.set_slot(Slot::Ready(model.into()));
-    Ok(())
 }

@@ -2,6 +2,8 @@
 //!
 //! Registered once at start. Labels are closed sets or the model's own identity, so series are bounded.
 
+pub mod tensorflow_serving;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -128,6 +130,8 @@ pub struct Metrics {
     pub dropped: Family<Dropped, Counter>,
     /// Panics of the engine.
     pub engine_panics: Counter,
+    /// TensorFlow Serving's own, on a page of their own.
+    pub tensorflow_serving: tensorflow_serving::Series,
     /// 1 for the model that answers.
     pub model_info: Family<Vec<(&'static str, String)>, Gauge>,
 }
@@ -257,6 +261,7 @@ impl Metrics {
             model_load_duration: Gauge::default(),
             dropped: Family::default(),
             engine_panics: Counter::default(),
+            tensorflow_serving: tensorflow_serving::Series::default(),
             model_info: Family::default(),
         }
     }

@@ -14,6 +14,8 @@ use crate::shapes::Advice;
 
 /// Rows of the largest plan; requests with more run in chunks of as many.
 pub const LARGEST_BUCKET: usize = 64;
+/// The version of a model that nobody numbers.
+pub const FIRST_VERSION: i64 = 1;
 /// Rows that one request may have.
 pub const MAX_ROWS: usize = 65_536;
 /// Sets of shapes whose padding was proved or disproved that are remembered.
@@ -30,6 +32,7 @@ pub struct Model {
     labels: Vec<String>,
     /// Shapes that it was sent and does not declare.
     advice: Advice,
+    version: i64,
     /// Whether padding to these shapes gave the same rows as running them alone.
     proofs: Mutex<BTreeMap<Shapes, bool>>,
     /// One proof failed: rows of this model depend on each other, every request runs in exactly its shape.
@@ -61,13 +64,14 @@ impl From<Failure> for Stopped {
 }
 
 impl Model {
-    /// A model whose files have `digest`.
+    /// A model whose files have `digest`, as version [`FIRST_VERSION`].
     pub fn new(engine: Box<dyn Engine>, digest: String) -> Self {
         Self {
             engine,
             digest,
             labels: Vec::new(),
             advice: Advice::default(),
+            version: FIRST_VERSION,
             proofs: Mutex::new(BTreeMap::new()),
             rows_depend: AtomicBool::new(false),
         }
@@ -98,6 +102,17 @@ impl Model {
     /// What the model takes and gives.
     pub fn signature(&self) -> &Signature {
         self.engine.signature()
+    }
+
+    /// The same model as version `version`: what answers of it are marked with.
+    #[must_use]
+    pub fn numbered(self, version: i64) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The number under which it is served.
+    pub const fn version(&self) -> i64 {
+        self.version
     }
 
     /// `sha256:…` of its files.

@@ -24,6 +24,7 @@ use axum::extract::State as Extracted;
 use axum::http::{Method, Request, Response, header};
 use futures_util::FutureExt as _;
 
+use crate::metrics::tensorflow_serving;
 use crate::state::State;
 use record::Trace;
 use reply::Reply;
@@ -53,6 +54,9 @@ async fn route(state: &State, request: Request<Body>, trace: &mut Trace) -> Resu
         return preflight(&request);
     }
     let path = request.uri().path();
+    if state.settings().monitoring.as_deref() == Some(path) {
+        return monitoring(state, request.method(), path);
+    }
     if is_below(path, "/v1") {
         trace.protocol("tfs");
         v1::answer(state, request, trace).await
@@ -74,6 +78,18 @@ fn is_below(path: &str, prefix: &str) -> bool {
         .is_some_and(|(start, rest)| {
             start.eq_ignore_ascii_case(prefix) && (rest.is_empty() || rest.starts_with('/'))
         })
+}
+
+/// TensorFlow Serving's series, where its configuration file puts them.
+fn monitoring(state: &State, method: &Method, path: &str) -> Result<Reply, Error> {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        let text = format!("Method {method} not allowed: {path}");
+        return Err(Error::new(Kind::MethodNotAllowed, text));
+    }
+    Ok(Reply {
+        content_type: tensorflow_serving::CONTENT_TYPE,
+        ..Reply::json(state.monitoring_page().into_bytes())
+    })
 }
 
 /// What browsers ask before they call.

@@ -16,11 +16,13 @@ use aimass_chassis::shutdown::{Stop, on_signals};
 use aimass_chassis::tasks::Tasks;
 use anyhow::Context as _;
 use axum::Router;
+use axum::http::header;
+use axum::routing::get;
 use tokio::net::TcpListener;
 
-use crate::config::Config;
+use crate::config::{Config, DEFAULT_PATH};
 use crate::fatal::Fatal;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, tensorflow_serving};
 use crate::state::State;
 use crate::{app, loader, workers};
 
@@ -44,7 +46,7 @@ pub fn run(config: Config) -> anyhow::Result<u8> {
 
 async fn serve(config: Config) -> anyhow::Result<u8> {
     let Config {
-        origin,
+        source,
         max_plans,
         settings,
         data,
@@ -54,7 +56,11 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         drain_delay,
         shutdown_grace,
         termination_log,
+        warnings,
     } = config;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let stop = on_signals()?;
     let mut registry = Registry::default();
     let metrics = Arc::new(Metrics::register(&mut registry));
@@ -69,7 +75,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         registry: Arc::new(registry),
         readiness,
         live: Arc::new(move || heartbeat.check()),
-        extra: Router::new(),
+        extra: monitoring(state.clone()),
     };
     let Ok(_admin) = admin::start(reachable(admin_address), admin).map_err(log_port) else {
         return Ok(EXIT_PORT);
@@ -85,7 +91,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         }
     }
     workers::start(engine_workers, &state).context("failed to start the engine's threads")?;
-    let failure = loader::start(origin, max_plans, state.clone(), reloads)
+    let failure = loader::start(source, max_plans, state.clone(), reloads)
         .context("failed to start the loading thread")?;
 
     let closing = Stop::new();
@@ -113,6 +119,15 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     shut_down(&state, &closing, &ports, drain_delay, shutdown_grace).await;
     tracing::info!("stopped");
     Ok(0)
+}
+
+/// TensorFlow Serving's series, where its users look for them.
+fn monitoring(state: State) -> Router {
+    let page = move || async move {
+        let content_type = [(header::CONTENT_TYPE, tensorflow_serving::CONTENT_TYPE)];
+        (content_type, state.monitoring_page())
+    };
+    Router::new().route(DEFAULT_PATH, get(page))
 }
 
 /// Pending for ever if the load succeeds.

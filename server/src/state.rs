@@ -11,10 +11,12 @@ use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::Stop;
 use aimass_chassis::ws::{Endpoint, Limits};
 use aimass_protocol::Checks;
+use aimass_protocol::v1::{State as Life, VersionStatus};
 use aimass_protocol::ws::SUBPROTOCOL;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::history::History;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::queue::Queue;
@@ -29,12 +31,14 @@ const PANIC_WINDOW: Duration = Duration::from_secs(60);
 pub struct Settings {
     /// The name that callers use.
     pub model_name: String,
-    /// The number of the revision.
-    pub model_version: i64,
+    /// The number of the revision, where one is set. Elsewhere versions come and go with their folders.
+    pub model_version: Option<i64>,
     /// The revision's name, if an operator gave one.
     pub revision: Option<String>,
     /// Labels and the versions that they mean.
     pub labels: BTreeMap<String, i64>,
+    /// Where the data ports show TensorFlow Serving's series, if anywhere.
+    pub monitoring: Option<String>,
     /// How strictly JSON is read.
     pub checks: Checks,
     /// Whether `OPTIONS` gets the headers that let browsers call.
@@ -66,6 +70,21 @@ pub enum Slot {
     Quarantined,
 }
 
+/// What answers a request: taken once, at its start, so that one version makes the whole answer.
+#[derive(Clone)]
+pub struct Serving {
+    /// Where the model is.
+    pub slot: Slot,
+    /// Its version, as soon as that is known.
+    pub version: Option<i64>,
+}
+
+/// What is served, and what became of all other versions: changed under one lock, so that none is ever missing.
+struct Place {
+    serving: Serving,
+    history: History,
+}
+
 /// Shared state.
 #[derive(Clone)]
 pub struct State(Arc<Shared>);
@@ -75,7 +94,7 @@ struct Shared {
     readiness: Readiness,
     metrics: Arc<Metrics>,
     queue: Arc<Queue>,
-    slot: Mutex<Slot>,
+    place: Mutex<Place>,
     panics: Mutex<VecDeque<Instant>>,
     reload: mpsc::SyncSender<()>,
     in_flight: AtomicUsize,
@@ -103,12 +122,19 @@ impl State {
             settings.max_buffered,
         );
         let websockets = Endpoint::new(limits, SUBPROTOCOL, metrics.websockets.clone());
+        let place = Place {
+            serving: Serving {
+                slot: Slot::Loading,
+                version: settings.model_version,
+            },
+            history: History::default(),
+        };
         let state = Self(Arc::new(Shared {
             settings,
             readiness,
             metrics,
             queue,
-            slot: Mutex::new(Slot::Loading),
+            place: Mutex::new(place),
             panics: Mutex::default(),
             reload,
             in_flight: AtomicUsize::new(0),
@@ -132,6 +158,12 @@ impl State {
         &self.0.metrics
     }
 
+    /// TensorFlow Serving's series as text.
+    pub fn monitoring_page(&self) -> String {
+        let model = &self.0.settings.model_name;
+        self.0.metrics.tensorflow_serving.page(model)
+    }
+
     /// The queue.
     pub fn queue(&self) -> &Arc<Queue> {
         &self.0.queue
@@ -149,13 +181,60 @@ impl State {
 
     /// Where the model is now.
     pub fn slot(&self) -> Slot {
-        self.lock_slot().clone()
+        self.lock_place().serving.slot.clone()
     }
 
-    /// Puts the model into another place and tells the probes.
+    /// What answers now.
+    pub fn serving(&self) -> Serving {
+        self.lock_place().serving.clone()
+    }
+
+    /// Puts the model into another place, in one step, and tells the probes. A version that is replaced drains from now
+    /// on.
     pub fn set_slot(&self, slot: Slot) {
-        *self.lock_slot() = slot;
+        let mut place = self.lock_place();
+        let Place { serving, history } = &mut *place;
+        if let Slot::Ready(model) = &slot {
+            let version = model.version();
+            if let Some(old) = serving.version.filter(|old| *old != version) {
+                history.drains(old);
+            }
+            history.forget(version);
+            serving.version = Some(version);
+        }
+        serving.slot = slot;
+        drop(place);
+        // Panics of what answered before say nothing of what answers now.
+        self.lock_panics().clear();
         self.show();
+    }
+
+    /// Tells callers what became of a version that does not answer.
+    pub fn note(&self, status: VersionStatus) {
+        self.lock_place().history.note(status);
+    }
+
+    /// Tells callers nothing of a version any more.
+    pub fn forget(&self, version: i64) {
+        self.lock_place().history.forget(version);
+    }
+
+    /// All versions that are known, the highest first.
+    pub fn versions(&self) -> Vec<VersionStatus> {
+        let place = self.lock_place();
+        let Serving { slot, version } = &place.serving;
+        let state = match slot {
+            _ if self.is_stopping() => Life::Unloading,
+            Slot::Loading | Slot::Quarantined => Life::Loading,
+            Slot::Ready(_) => Life::Available,
+        };
+        let served = version.map(|version| VersionStatus {
+            version,
+            state,
+            error_code: "OK",
+            error_message: String::new(),
+        });
+        place.history.with(served)
     }
 
     /// The process was told to stop: not ready from now on, all else goes on.
@@ -205,7 +284,7 @@ impl State {
     /// Counts a panic of the engine; the fifth within a minute takes the model out of service.
     pub fn engine_panicked(&self, now: Instant) {
         self.0.metrics.engine_panics.inc();
-        let mut panics = self.0.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut panics = self.lock_panics();
         panics.push_back(now);
         while panics
             .front()
@@ -214,7 +293,6 @@ impl State {
             panics.pop_front();
         }
         if panics.len() >= MAX_PANICS {
-            panics.clear();
             drop(panics);
             tracing::error!("the engine panicked {MAX_PANICS} times within a minute: quarantined");
             self.set_slot(Slot::Quarantined);
@@ -226,11 +304,11 @@ impl State {
     fn show(&self) {
         let readiness = &self.0.readiness;
         // Held to the end, so that the last change is what probes see.
-        let slot = self.lock_slot();
+        let place = self.lock_place();
         if self.is_stopping() {
             readiness.not_ready("Draining", "the server is shutting down");
         } else {
-            match *slot {
+            match place.serving.slot {
                 Slot::Loading => readiness.not_ready("Loading", "the model is being loaded"),
                 Slot::Ready(_) => readiness.ready(),
                 Slot::Quarantined => readiness.not_ready(
@@ -242,8 +320,12 @@ impl State {
         self.0.metrics.ready.set(i64::from(readiness.is_ready()));
     }
 
-    fn lock_slot(&self) -> MutexGuard<'_, Slot> {
-        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_panics(&self) -> MutexGuard<'_, VecDeque<Instant>> {
+        self.0.panics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_place(&self) -> MutexGuard<'_, Place> {
+        self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

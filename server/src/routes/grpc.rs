@@ -81,8 +81,8 @@ async fn route(state: &State, request: Request<Body>, trace: &mut Trace) -> Resu
         }
         (protocol::SERVICE, "ModelReady") => {
             trace.method("ready");
-            small(state, request, trace, |asked: ModelReadyRequest, _| {
-                check_model(state, asked.name, &asked.version)?;
+            small(state, request, trace, |asked: ModelReadyRequest, trace| {
+                check_model(state, trace.serving().version, asked.name, &asked.version)?;
                 let ready = problem(state).is_none();
                 Ok(ModelReadyResponse { ready })
             })
@@ -158,8 +158,13 @@ fn framed(state: &State, message: &impl Message) -> Result<Vec<u8>, Error> {
     protocol::frame(message).ok_or_else(too_large)
 }
 
-fn check_model(state: &State, name: String, version: &str) -> Result<(), Error> {
-    check_target(state.settings(), &protocol::target(name, version)?)
+fn check_model(
+    state: &State,
+    served: Option<i64>,
+    name: String,
+    version: &str,
+) -> Result<(), Error> {
+    check_target(state, served, &protocol::target(name, version)?)
 }
 
 fn metadata(
@@ -167,10 +172,9 @@ fn metadata(
     asked: ModelMetadataRequest,
     trace: &mut Trace,
 ) -> Result<ModelMetadataResponse, Error> {
-    check_model(state, asked.name, &asked.version)?;
+    check_model(state, trace.serving().version, asked.name, &asked.version)?;
     let model = ready_model(state, trace)?;
-    let settings = state.settings();
-    let (name, version) = (&settings.model_name, settings.model_version);
+    let (name, version) = (&state.settings().model_name, model.version());
     Ok(protocol::model_metadata(name, version, model.signature()))
 }
 
@@ -214,10 +218,11 @@ fn read(state: &State, bytes: Bytes, model: &Model) -> Result<Decoded<Asked>, Er
     }
     let mut message: ModelInferRequest = protocol::decode(bytes)?;
     let name = std::mem::take(&mut message.model_name);
-    check_model(state, name, &message.model_version)?;
+    check_model(state, Some(model.version()), name, &message.model_version)?;
     let infer = protocol::parse(message, model.signature())?;
     Ok(Decoded {
         inputs: infer.inputs,
+        misfit: None,
         timeout: infer.timeout_us.map(Duration::from_micros),
         rest: Asked {
             id: infer.id,
@@ -235,7 +240,7 @@ fn write(
     let settings = state.settings();
     let answer = Answer {
         model: &settings.model_name,
-        version: settings.model_version,
+        version: model.version(),
         id: asked.id.as_deref(),
         limit: settings.max_response,
     };

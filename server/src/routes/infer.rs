@@ -38,7 +38,7 @@ pub(super) struct Decoded<R> {
 pub(super) fn ready_model(state: &State, trace: &mut Trace) -> Result<Arc<Model>, Error> {
     trace.about(None);
     let not_ready = |reason| Err(Error::not_ready(&state.settings().model_name, reason));
-    match state.slot() {
+    match trace.serving().slot.clone() {
         Slot::Ready(model) => {
             trace.about(Some(&model));
             Ok(model)

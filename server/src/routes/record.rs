@@ -15,11 +15,13 @@ use super::reply::Reply;
 use super::suppress::{Line, Suppress};
 use crate::metrics::{Method, Protocol, Request as RequestLabels, Word};
 use crate::model::Model;
-use crate::state::State;
+use crate::state::{Serving, State};
 
 /// What happened to a request so far.
 pub(super) struct Trace {
     state: State,
+    /// What was served when the head had arrived: it makes the whole answer.
+    serving: Serving,
     id: String,
     begun: Instant,
     version: Version,
@@ -42,6 +44,7 @@ impl Trace {
     pub(super) fn begin(state: &State, request: &Request<Body>) -> Self {
         Self {
             state: state.clone(),
+            serving: state.serving(),
             id: request_id(request.headers()),
             begun: Instant::now(),
             version: request.version(),
@@ -62,6 +65,11 @@ impl Trace {
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// What answers this request.
+    pub(super) const fn serving(&self) -> &Serving {
+        &self.serving
     }
 
     /// When the head had arrived.
@@ -150,18 +158,22 @@ impl Trace {
         let Some(digest) = &self.identity else {
             return Vec::new();
         };
-        let settings = self.state.settings();
-        let mut headers = vec![(
-            HeaderName::from_static("aimass-model-version"),
-            settings.model_version.into(),
-        )];
+        let mut headers = Vec::new();
+        if let Some(version) = self.serving.version {
+            headers.push((
+                HeaderName::from_static("aimass-model-version"),
+                version.into(),
+            ));
+        }
         if let Some(digest) = digest {
             headers.push((
                 HeaderName::from_static("aimass-model-digest"),
                 digest.clone(),
             ));
         }
-        let revision = settings
+        let revision = self
+            .state
+            .settings()
             .revision
             .as_deref()
             .and_then(|revision| revision.parse().ok());
@@ -219,6 +231,10 @@ impl Trace {
         if let Some(rows) = self.rows {
             metrics.batch_rows.observe(float(rows));
         }
+        if self.protocol == "tfs" {
+            let series = &metrics.tensorflow_serving;
+            series.count(self.method, status, took, self.infer);
+        }
         self.log(status, word, response_bytes, took);
     }
 
@@ -249,7 +265,7 @@ impl Trace {
                     http.status = status,
                     error.kind = (kind != "ok").then_some(kind),
                     model.name = settings.model_name,
-                    model.version = settings.model_version,
+                    model.version = self.serving.version,
                     rows = self.rows,
                     decode_ms = self.decode.map(milliseconds),
                     queue_ms = self.queue.map(milliseconds),

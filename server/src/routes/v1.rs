@@ -3,8 +3,8 @@
 //! Called by `routes`. Order of checks: route, draining, model and version, ready; the rest in `infer`.
 
 use aimass_protocol::v1::{
-    Classes, Examples, Form, Pick, Predict, Results, Route, State as Life, Target, VersionStatus,
-    classes, metadata_document, models_document, parse, parse_examples, parse_path, regressions,
+    Classes, Examples, Form, Pick, Predict, Results, Route, Target, VersionStatus, classes,
+    metadata_document, models_document, parse, parse_examples, parse_path, regressions,
     status_document, unknown_servable, unknown_status, write, write_classes, write_regressions,
 };
 use aimass_protocol::ws::Dialect;
@@ -17,7 +17,7 @@ use super::record::Trace;
 use super::reply::Reply;
 use super::{caller, ws};
 use crate::model::Model;
-use crate::state::{Settings, Slot, State};
+use crate::state::{Settings, State};
 
 pub(super) async fn answer(
     state: &State,
@@ -32,44 +32,44 @@ pub(super) async fn answer(
         }
         Route::Status(target) => {
             trace.method("status");
-            if !serves(settings, &target) {
+            let known = versions(state, &target);
+            if known.is_empty() {
                 return Err(unknown_status(&target));
             }
-            Ok(Reply::json(status_document(&[status(state)])))
+            Ok(Reply::json(status_document(&known)))
         }
         Route::Metadata(target) => {
             trace.method("metadata");
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace, &target)?;
             let model = ready_model(state, trace)?;
-            let (name, version) = (&settings.model_name, settings.model_version);
             Ok(Reply::json(metadata_document(
-                name,
-                version,
+                &settings.model_name,
+                model.version(),
                 model.signature(),
             )))
         }
         Route::Predict(target) => {
             trace.method("predict");
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace, &target)?;
             predict(state, request, trace).await
         }
         Route::WebSocket(target) => {
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace, &target)?;
             ws::upgrade(state, request, trace, Dialect::Tfs)
         }
         Route::Classify(target) => {
             trace.method("classify");
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace, &target)?;
             classify(state, request, trace).await
         }
         Route::Regress(target) => {
             trace.method("regress");
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace, &target)?;
             regress(state, request, trace).await
         }
     }
@@ -161,41 +161,45 @@ fn decoded<R>(
     }
 }
 
-/// Whether this process answers for `target`.
-fn serves(settings: &Settings, target: &Target) -> bool {
-    target.model == settings.model_name
-        && match &target.pick {
-            Pick::Any => true,
-            Pick::Version(version) => *version == settings.model_version,
-            Pick::Label(label) => settings.labels.get(label) == Some(&settings.model_version),
-        }
+/// The version that `target` names; `Err` if it names one that nothing has.
+fn named(settings: &Settings, target: &Target) -> Result<Option<i64>, Error> {
+    match &target.pick {
+        Pick::Any => Ok(None),
+        Pick::Version(version) => Ok(Some(*version)),
+        Pick::Label(label) => match settings.labels.get(label) {
+            Some(version) => Ok(Some(*version)),
+            None => Err(unknown_servable(target)),
+        },
+    }
 }
 
-fn check_target(settings: &Settings, target: &Target) -> Result<(), Error> {
-    if serves(settings, target) {
-        return Ok(());
+fn check_target(state: &State, trace: &Trace, target: &Target) -> Result<(), Error> {
+    let settings = state.settings();
+    if target.model != settings.model_name {
+        // The model's name is wrong: its version does not matter.
+        let model = target.model.clone();
+        return Err(unknown_servable(&Target {
+            model,
+            pick: Pick::Any,
+        }));
     }
-    if target.model == settings.model_name {
-        return Err(unknown_servable(target));
+    // Before any version is known, all are as unready as the model.
+    match (named(settings, target)?, trace.serving().version) {
+        (Some(version), Some(served)) if version != served => Err(unknown_servable(target)),
+        _ => Ok(()),
     }
-    // The model's name is wrong: its version does not matter.
-    let model = target.model.clone();
-    Err(unknown_servable(&Target {
-        model,
-        pick: Pick::Any,
-    }))
 }
 
-fn status(state: &State) -> VersionStatus {
-    let life = match state.slot() {
-        _ if state.is_stopping() => Life::Unloading,
-        Slot::Loading | Slot::Quarantined => Life::Loading,
-        Slot::Ready(_) => Life::Available,
+/// What is known of the versions that `target` names, the highest first.
+fn versions(state: &State, target: &Target) -> Vec<VersionStatus> {
+    let settings = state.settings();
+    let Ok(named) = named(settings, target) else {
+        return Vec::new();
     };
-    VersionStatus {
-        version: state.settings().model_version,
-        state: life,
-        error_code: "OK",
-        error_message: String::new(),
+    if target.model != settings.model_name {
+        return Vec::new();
     }
+    let mut versions = state.versions();
+    versions.retain(|status| named.is_none_or(|version| version == status.version));
+    versions
 }

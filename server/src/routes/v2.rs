@@ -17,7 +17,7 @@ use super::infer::{Decoded, check_draining, infer, ready_model};
 use super::record::Trace;
 use super::reply::Reply;
 use super::{caller, health, ws};
-use crate::state::{Settings, State};
+use crate::state::State;
 
 pub(super) async fn answer(
     state: &State,
@@ -44,29 +44,34 @@ pub(super) async fn answer(
         Route::Metadata(target) => {
             trace.method("metadata");
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace.serving().version, &target)?;
             metadata(state, trace)
         }
         Route::ModelReady(target) => {
-            check_target(settings, &target)?;
+            check_target(state, trace.serving().version, &target)?;
             Ok(health::model_ready(state, trace))
         }
         Route::Infer(target) => {
             trace.method("infer");
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace.serving().version, &target)?;
             run(state, request, trace).await
         }
         Route::WebSocket(target) => {
             check_draining(state)?;
-            check_target(settings, &target)?;
+            check_target(state, trace.serving().version, &target)?;
             ws::upgrade(state, request, trace, Dialect::Oip)
         }
     }
 }
 
-pub(super) fn check_target(settings: &Settings, target: &Target) -> Result<(), Error> {
-    if target.model != settings.model_name {
+/// Whether `target` is what answers here, in version `served` if that is known.
+pub(super) fn check_target(
+    state: &State,
+    served: Option<i64>,
+    target: &Target,
+) -> Result<(), Error> {
+    if target.model != state.settings().model_name {
         // The model's name is wrong: its version does not matter.
         let model = target.model.clone();
         return Err(unknown_model(&Target {
@@ -74,8 +79,9 @@ pub(super) fn check_target(settings: &Settings, target: &Target) -> Result<(), E
             version: None,
         }));
     }
-    match target.version {
-        Some(version) if version != settings.model_version => Err(unknown_model(target)),
+    // Before any version is known, all are as unready as the model.
+    match (target.version, served) {
+        (Some(version), Some(served)) if version != served => Err(unknown_model(target)),
         _ => Ok(()),
     }
 }
@@ -97,7 +103,7 @@ fn metadata(state: &State, trace: &mut Trace) -> Result<Reply, Error> {
     ]);
     Ok(Reply::json(model_document(&ModelDocument {
         name: &settings.model_name,
-        version: settings.model_version,
+        version: model.version(),
         signature: model.signature(),
         properties: &properties,
     })))
@@ -118,7 +124,7 @@ async fn run(state: &State, request: Request<Body>, trace: &mut Trace) -> Result
             rest: (infer.id, infer.outputs),
         })
     };
-    let (name, version) = (settings.model_name.clone(), settings.model_version);
+    let name = settings.model_name.clone();
     let limit = settings.max_response;
     infer(
         state,
@@ -129,7 +135,7 @@ async fn run(state: &State, request: Request<Body>, trace: &mut Trace) -> Result
             let id: Option<String> = id;
             let answer = Answer {
                 model: &name,
-                version,
+                version: model.version(),
                 id: id.as_deref(),
                 nonfinite,
                 limit,

@@ -171,6 +171,8 @@ fn origin(folder: &Path, digest: Option<Digest>) -> Origin {
         copy_from: None,
         wait: false,
         digest,
+        in_place: false,
+        beside_bytes: 0,
     }
 }
 
@@ -232,6 +234,8 @@ fn a_volumes_folder_is_copied_once_and_served_from_the_copy() {
         copy_from: Some(volume.path().join("v1")),
         wait: false,
         digest: None,
+        in_place: false,
+        beside_bytes: 0,
     };
     let first = load_origin(origin.clone()).unwrap();
     // Overwritten in place afterwards: the copy is what this revision is.
@@ -253,6 +257,8 @@ fn what_is_missing_may_come_later() {
         copy_from: Some(missing.clone()),
         wait: false,
         digest: None,
+        in_place: false,
+        beside_bytes: 0,
     };
     for origin in [copied, origin(&missing, None)] {
         let fatal = load_origin(origin).err().unwrap();

@@ -36,7 +36,7 @@ async fn every_case_is_answered_as_its_table_says() {
 fn serve(model: &str, strict: bool) -> Server {
     let mut settings = settings();
     settings.model_name = model.to_owned();
-    settings.model_version = VERSION;
+    settings.model_version = Some(VERSION);
     settings.labels = BTreeMap::from([("canary".to_owned(), VERSION)]);
     settings.max_body = 16 << 20;
     if strict {

@@ -25,5 +25,7 @@ mod readiness;
 mod rejections;
 mod serving;
 mod shapes;
+mod standalone;
 mod twins;
+mod versions;
 mod websocket;

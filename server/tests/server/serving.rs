@@ -28,9 +28,10 @@ pub(crate) fn testdata() -> PathBuf {
 pub(crate) fn settings() -> Settings {
     Settings {
         model_name: "m".to_owned(),
-        model_version: 7,
+        model_version: Some(7),
         revision: Some("m-abc".to_owned()),
         labels: BTreeMap::from([("stable".to_owned(), 7), ("old".to_owned(), 6)]),
+        monitoring: None,
         checks: Checks::Lenient,
         cors: false,
         timeout: Duration::from_secs(30),
@@ -48,7 +49,8 @@ pub(crate) struct Server {
     pub(crate) state: State,
     pub(crate) readiness: Readiness,
     registry: Registry,
-    _reload: mpsc::Receiver<()>,
+    /// Where quarantines are signalled.
+    pub(crate) reload: Option<mpsc::Receiver<()>>,
 }
 
 /// An answer, read to its end.
@@ -95,7 +97,7 @@ impl Server {
             state,
             readiness,
             registry,
-            _reload: reloads,
+            reload: Some(reloads),
         }
     }
 
@@ -108,7 +110,7 @@ impl Server {
     pub(crate) fn with_file(file: &Path, settings: Settings) -> Self {
         let server = Self::loading(settings);
         aimass_server::workers::start(server.state.settings().workers, &server.state).unwrap();
-        let model = load(file).unwrap();
+        let model = load(file).unwrap().numbered(7);
         server.state.set_slot(Slot::Ready(Arc::new(model)));
         server
     }
@@ -160,6 +162,8 @@ pub(crate) fn load_folder(folder: &Path) -> Result<Model, Fatal> {
         copy_from: None,
         wait: false,
         digest: None,
+        in_place: false,
+        beside_bytes: 0,
     })
 }
 

@@ -50,8 +50,9 @@ pub(super) fn files(places: &Places) -> Result<Vec<Generated>> {
 const INTRODUCTION: &str = "\
 # Flags
 
-What each binary says of itself with `--help`. Every flag has an environment variable; the flag wins. The chart's values of the same
-names set the operator's flags, and the operator sets the server's: nobody else needs to.
+What each binary says of itself with `--help`. Every flag that has an effect has an environment variable; the flag wins. The chart's
+values of the same names set the operator's flags, and the operator sets the server's. Without Kubernetes the server is started by
+hand: [standalone](../standalone.md).
 ";
 
 /// The binaries of the workspace by name, built as its tests build them: with the same features, so
