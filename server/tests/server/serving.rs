@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use aimass_chassis::metrics::{Registry, encode};
@@ -50,7 +50,7 @@ pub(crate) struct Server {
     pub(crate) readiness: Readiness,
     registry: Registry,
     /// Where quarantines are signalled.
-    pub(crate) reload: Option<mpsc::Receiver<()>>,
+    pub(crate) reload: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 /// An answer, read to its end.
@@ -97,7 +97,7 @@ impl Server {
             state,
             readiness,
             registry,
-            reload: Some(reloads),
+            reload: Mutex::new(Some(reloads)),
         }
     }
 

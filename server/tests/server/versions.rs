@@ -154,14 +154,14 @@ impl Following {
             workers: 2,
             ..settings()
         };
-        let mut server = Server::loading(settings);
+        let server = Server::loading(settings);
         aimass_server::workers::start(2, &server.state).unwrap();
         let mut versions = versions(base.path());
         adjust(&mut versions);
         for (version, text) in files {
             put(base.path(), *version, text);
         }
-        let reload = server.reload.take().unwrap();
+        let reload = server.reload.lock().unwrap().take().unwrap();
         let (state, loading) = (server.state.clone(), Arc::clone(&world));
         let thread = std::thread::spawn(move || {
             let load = |folder: &Path, _| load(folder, &loading);
