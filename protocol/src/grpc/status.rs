@@ -4,8 +4,13 @@
 
 use std::fmt::Write as _;
 
-/// `text` with every byte percent-encoded that is not printable ASCII, and `%` itself.
+/// Bytes of a text that are sent: clients take 8 KiB of trailers, and a byte can become three.
+const MAX_TEXT: usize = 2048;
+
+/// The first 2 KiB of `text` with every byte percent-encoded that is not printable ASCII, and `%` itself.
 pub fn status_message(text: &str) -> String {
+    let text = text.get(..text.floor_char_boundary(MAX_TEXT));
+    let text = text.unwrap_or_default();
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

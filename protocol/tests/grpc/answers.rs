@@ -1,6 +1,8 @@
 //! What answers say.
 
-use aimass_protocol::grpc::{Answer, InferTensorContents, answer, model_metadata, server_metadata};
+use aimass_protocol::grpc::{
+    Answer, InferTensorContents, answer, model_metadata, server_metadata, status_message,
+};
 use aimass_protocol::v2::Requested;
 use aimass_protocol::{Data, DataType, Kind, Signature, Tensor};
 use prost::Message as _;
@@ -162,4 +164,12 @@ fn metadata_says_what_rest_says() {
     );
     let unknown = model_metadata("m", 1, &single(DataType::Bytes));
     assert!(unknown.inputs.iter().all(|tensor| tensor.shape.is_empty()));
+}
+
+#[test]
+fn a_status_message_fits_into_the_trailers_that_clients_take() {
+    let names = "a long name, ".repeat(1000);
+    assert_eq!(status_message(&names).len(), 2048);
+    let names = format!("a{}", "ü".repeat(2000));
+    assert_eq!(status_message(&names).len(), 1 + 1023 * 6);
 }
