@@ -130,15 +130,15 @@ pub struct ServeArgs {
         default_value = "/dev/termination-log"
     )]
     pub termination_log: String,
-    /// The start without Kubernetes.
-    #[command(flatten)]
-    pub tensorflow_serving: TensorFlowServingArgs,
     /// The admin port.
     #[command(flatten)]
     pub admin: AdminArgs,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+    /// The start without Kubernetes. Last, because what follows would stand under its heading.
+    #[command(flatten)]
+    pub tensorflow_serving: TensorFlowServingArgs,
 }
 
 /// Flags of `fetch`.

@@ -96,7 +96,7 @@ pub(super) fn describe(
                 flag,
                 DEFAULT_NAME.to_owned(),
                 String::from("/"),
-                versions,
+                &versions,
             );
         };
         let ModelFile {
@@ -106,20 +106,20 @@ pub(super) fn describe(
             labels,
         } = file;
         let versions = Versions { policy, ..versions };
-        let mut described = in_base(p, flag, name, base_path, versions);
+        let mut described = in_base(p, flag, name, base_path, &versions);
         described.labels = labels;
         return described;
     }
     match &serving.model_base_path {
         Some(base) => {
             let name = folder.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
-            in_base(p, "--model-base-path", name, base.clone(), versions)
+            in_base(p, "--model-base-path", name, base.clone(), &versions)
         }
         None => {
             let (base, image) = (&serving.image_model_base_path, &serving.image_model_name);
             let name = folder.name.unwrap_or_else(|| image.clone());
             let base = Path::new(base).join(image).to_string_lossy().into_owned();
-            in_base(p, "--model-base-path", name, base, versions)
+            in_base(p, "--model-base-path", name, base, &versions)
         }
     }
 }
@@ -169,7 +169,7 @@ fn in_base(
     flag: &str,
     name: String,
     base: String,
-    versions: Versions,
+    versions: &Versions,
 ) -> Described {
     if base.is_empty() || base.contains("://") {
         let rule = "must name a folder of this machine; to bring files from elsewhere use `aimass-server fetch`";
@@ -177,7 +177,10 @@ fn in_base(
     }
     let base = base.into();
     Described {
-        source: Source::Versions(Versions { base, ..versions }),
+        source: Source::Versions(Versions {
+            base,
+            ..versions.clone()
+        }),
         name: p.name("--model-name", name),
         version: None,
         labels: BTreeMap::new(),

@@ -83,7 +83,7 @@ impl Parser<'_> {
                     return Err(Error::new(line, format!("a message must end with {end}")));
                 }
                 (Token::Word(name), _) if is_name(&name) => {
-                    self.field(name, line, depth, &mut fields)?;
+                    self.field(&name, line, depth, &mut fields)?;
                 }
                 (token, _) => {
                     let rule = format!("the name of a field must stand here, not {token}");
@@ -96,7 +96,7 @@ impl Parser<'_> {
     /// What comes after a name: one value, or a list of them.
     fn field(
         &mut self,
-        name: String,
+        name: &str,
         line: usize,
         depth: usize,
         fields: &mut Vec<Field>,
@@ -109,8 +109,8 @@ impl Parser<'_> {
             }
             if !self.lexer.take(']')? {
                 loop {
-                    let value = self.value(&name, colon, depth)?;
-                    self.push(&name, line, value, fields)?;
+                    let value = self.value(name, colon, depth)?;
+                    self.push(name, line, value, fields)?;
                     if !self.lexer.take(',')? {
                         break;
                     }
@@ -118,8 +118,8 @@ impl Parser<'_> {
                 self.lexer.expect(']')?;
             }
         } else {
-            let value = self.value(&name, colon, depth)?;
-            self.push(&name, line, value, fields)?;
+            let value = self.value(name, colon, depth)?;
+            self.push(name, line, value, fields)?;
         }
         if !self.lexer.take(',')? {
             self.lexer.take(';')?;

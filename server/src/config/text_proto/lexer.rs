@@ -159,7 +159,7 @@ impl<'a> Lexer<'a> {
                 bytes.extend_from_slice(next.encode_utf8(&mut [0; 4]).as_bytes());
             }
         }
-        String::from_utf8(bytes).map_err(|_| Error::new(line, "a string must be UTF-8"))
+        String::from_utf8(bytes).map_err(|_not_utf8| Error::new(line, "a string must be UTF-8"))
     }
 
     fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
