@@ -18,6 +18,7 @@ mod phase;
 mod upgrade;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -86,6 +87,24 @@ impl Default for Limits {
             headers: 64,
             headers_bytes: 32 << 10,
         }
+    }
+}
+
+/// Tells requests of one connection from those of others: an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connection(u64);
+
+impl Connection {
+    /// Another number for each connection of the process.
+    fn next() -> Self {
+        static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
+        Self(CONNECTIONS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The connection's number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
     }
 }
 

@@ -14,11 +14,11 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::Limits;
 use super::front::Front;
 use super::guard::{Activity, Guard};
 use super::phase::{Breach, Facts, Verdict};
 use super::upgrade::Upgrade;
+use super::{Connection, Limits};
 use crate::shutdown::Stop;
 
 /// The ways in which connections are ended from outside, each later than the one before.
@@ -39,6 +39,7 @@ pub(super) async fn run(stream: TcpStream, app: Router, limits: Limits, ends: En
     let front = Front {
         app,
         limits,
+        connection: Connection::next(),
         activity: activity.clone(),
         drain: ends.drain.clone(),
         upgrade: upgrade.clone(),

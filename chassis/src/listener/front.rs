@@ -14,7 +14,7 @@ use tower::ServiceExt as _;
 use super::body::{Answer, Fault, Noted, Watched};
 use super::guard::{Activity, InFlight};
 use super::upgrade::Upgrade;
-use super::{Limits, framing};
+use super::{Connection, Limits, framing};
 use crate::shutdown::Stop;
 
 /// The front of one connection.
@@ -22,6 +22,8 @@ use crate::shutdown::Stop;
 pub(super) struct Front {
     pub(super) app: Router,
     pub(super) limits: Limits,
+    /// What its requests are marked with.
+    pub(super) connection: Connection,
     pub(super) activity: Activity,
     /// Cancelled when connections are to end with the answer under way.
     pub(super) drain: Stop,
@@ -39,6 +41,7 @@ impl Front {
         let Self {
             app,
             limits,
+            connection,
             activity,
             drain,
             upgrade,
@@ -52,6 +55,7 @@ impl Front {
                 let watch =
                     |body| Watched::new(body, &limits, noted.clone(), Arc::clone(&in_flight));
                 let mut request = request.map(|body| Body::new(watch(body)));
+                request.extensions_mut().insert(connection);
                 if version == Version::HTTP_11 && request.headers().contains_key(UPGRADE) {
                     request.extensions_mut().insert(upgrade);
                 }
