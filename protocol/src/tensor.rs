@@ -109,7 +109,7 @@ impl Data {
     }
 
     /// Makes room for `additional` elements. A hint: it never changes what can be stored.
-    pub(crate) fn reserve(&mut self, additional: usize) {
+    pub fn reserve(&mut self, additional: usize) {
         match self {
             Self::Bool(values) => values.reserve(additional),
             Self::Int8(values) => values.reserve(additional),

@@ -1,6 +1,8 @@
 //! Whether a request is taken into the queue.
 //!
-//! Pure. Called by `queue.rs` under its lock. An empty queue takes any request: its bound is on waiting, not on size.
+//! Pure. Called by `queue/line.rs` under the queue's lock. An empty queue takes any request: its bound is on waiting, not
+//! on size. And no connection can fill the queue alone: it may add to what it has there as long as it has no more than
+//! it leaves free. So however much one sends, others find room.
 
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use std::time::Duration;
 pub struct Loads {
     /// Rows that wait.
     pub queued_rows: usize,
+    /// Those of them that came on the same connection.
+    pub own_rows: usize,
     /// Rows that may wait.
     pub max_queued_rows: usize,
     /// Rows that all workers together run; unknown before the first run.
@@ -34,8 +38,9 @@ pub fn admit(loads: &Loads, rows: usize, time_left: Duration) -> Admission {
         return Admission::Admitted;
     }
     let wait = expected_wait(loads);
-    let full = loads.queued_rows.saturating_add(rows) > loads.max_queued_rows;
-    if full || wait > time_left {
+    let free = loads.max_queued_rows.saturating_sub(loads.queued_rows);
+    let own_full = loads.own_rows > 0 && loads.own_rows.saturating_add(rows) > free;
+    if rows > free || own_full || wait > time_left {
         Admission::Refused {
             retry_after: retry_after(wait),
         }
@@ -64,6 +69,7 @@ mod tests {
     fn check(queued: usize, rate: Option<f64>, rows: usize, left_s: u64, expect: Option<u64>) {
         let loads = Loads {
             queued_rows: queued,
+            own_rows: 0,
             max_queued_rows: 100,
             rows_per_second: rate,
         };
@@ -84,6 +90,24 @@ mod tests {
         check(90, None, 11, 30, Some(1));
         check(100, Some(10.0), 1, 30, Some(10));
         check(100, Some(0.5), 1, 300, Some(30));
+    }
+
+    #[test]
+    fn a_connection_leaves_as_much_room_as_it_takes() {
+        let with = |queued_rows, own_rows| {
+            let loads = Loads {
+                queued_rows,
+                own_rows,
+                max_queued_rows: 100,
+                rows_per_second: None,
+            };
+            admit(&loads, 1, Duration::from_secs(1)) == Admission::Admitted
+        };
+        assert!(with(49, 49), "alone it fills half of the queue");
+        assert!(!with(50, 50));
+        assert!(with(50, 0), "then there is room for others");
+        assert!(with(98, 0));
+        assert!(with(66, 32) && !with(67, 33), "two have a third each");
     }
 
     #[test]

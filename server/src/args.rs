@@ -110,7 +110,16 @@ pub struct ServeArgs {
     /// Size of all request bodies at once.
     #[arg(long, env = "AIMASS_MAX_BUFFERED", default_value = "256Mi")]
     pub max_buffered: String,
-    /// Rows that wait for the engine; 0 = 640 for each of its threads.
+    /// Run rows of several requests together where that is faster.
+    #[arg(long, env = "AIMASS_ENABLE_BATCHING", action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    pub enable_batching: Switch,
+    /// Rows that are run together at most; 0 = as many as was measured to be best, at most 64.
+    #[arg(long, env = "AIMASS_MAX_BATCH_SIZE", default_value = "0")]
+    pub max_batch_size: String,
+    /// How long a request waits for others although the engine is idle; 0s = batches form while it is busy.
+    #[arg(long, env = "AIMASS_MAX_QUEUE_DELAY", default_value = "0s")]
+    pub max_queue_delay: String,
+    /// Rows that wait for the engine; 0 = ten of the largest batches for each of its threads.
     #[arg(long, env = "AIMASS_MAX_QUEUE_ROWS", default_value = "0")]
     pub max_queue_rows: String,
     /// Connections at once.

@@ -22,14 +22,22 @@ use aimass_protocol::Checks;
 
 use crate::args::{ServeArgs, ToleratedArgs};
 use crate::files::Digest;
-use crate::model::LARGEST_BUCKET;
-use crate::state::Settings;
+use crate::state::{Batching, Settings};
 
 pub use fetch::FetchConfig;
 pub use monitoring::DEFAULT_PATH;
 pub use source::{Source, Versions};
 
 use source::FolderFlags;
+
+/// The largest batch that a user may ask for.
+const MAX_BATCH_SIZE: usize = 1024;
+/// The longest time that requests may be made to wait for others.
+const MAX_QUEUE_DELAY: Duration = Duration::from_secs(1);
+/// Full batches that may wait for each thread, where the user says nothing.
+const QUEUED_BATCHES: usize = 10;
+/// Rows that may wait at least.
+const LEAST_QUEUE_ROWS: usize = 64;
 
 /// What the server does.
 #[derive(Clone, Debug)]
@@ -105,6 +113,9 @@ impl TryFrom<ServeArgs> for Config {
             max_in_flight,
             max_buffered,
             max_queue_rows,
+            enable_batching,
+            max_batch_size,
+            max_queue_delay,
             max_connections,
             drain_delay,
             shutdown_grace,
@@ -156,8 +167,17 @@ impl TryFrom<ServeArgs> for Config {
             0 => cpus.min(4),
             threads => threads,
         };
+        let batching = Batching {
+            max_batch_size: match p.number("--max-batch-size", &max_batch_size, 0..=MAX_BATCH_SIZE)
+            {
+                _ if !enable_batching => 1,
+                size => size,
+            },
+            max_queue_delay: p.at_most("--max-queue-delay", &max_queue_delay, MAX_QUEUE_DELAY),
+            allowed_batch_sizes: Vec::new(),
+        };
         let queue_rows = match p.number("--max-queue-rows", &max_queue_rows, 0..=100_000_000) {
-            0 => 10 * LARGEST_BUCKET * workers,
+            0 => (QUEUED_BATCHES * batching.largest() * workers).max(LEAST_QUEUE_ROWS),
             rows => rows,
         };
         let checks = match input_checks.as_str() {
@@ -191,6 +211,7 @@ impl TryFrom<ServeArgs> for Config {
             max_buffered: p.size("--max-buffered", &max_buffered) as u64,
             max_queue_rows: queue_rows,
             workers,
+            batching,
         };
         let config = Self {
             source: described.source,
@@ -254,6 +275,15 @@ impl Checker<'_> {
 
     fn duration(&mut self, flag: &str, text: &str) -> Duration {
         self.0.take(flag, units::duration(text)).unwrap_or_default()
+    }
+
+    fn at_most(&mut self, flag: &str, text: &str, most: Duration) -> Duration {
+        let duration = self.duration(flag, text);
+        if duration > most {
+            let rule = format!("must be at most {}s, is {text:?}", most.as_secs());
+            self.0.add(flag, &rule);
+        }
+        duration
     }
 
     fn digest(&mut self, flag: &str, text: Option<&str>) -> Option<Digest> {

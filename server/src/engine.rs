@@ -1,4 +1,4 @@
-//! What the server needs of an inference engine: five synchronous methods.
+//! What the server needs of an inference engine: a few synchronous methods.
 //!
 //! Called by `model.rs` on worker threads and at load, never on an async thread. Only `engine/<name>.rs` names an
 //! engine's crate; an engine knows nothing of HTTP, queues or files but the bytes it is given.
@@ -6,6 +6,7 @@
 pub mod tract;
 
 use aimass_protocol::{Signature, Tensor};
+use tokio::time::Instant;
 
 /// The shapes of one request's inputs, in graph order: what a plan is built for.
 pub type Shapes = Vec<Vec<usize>>;
@@ -28,6 +29,12 @@ pub trait Engine: Send + Sync {
 
     /// What model and plans hold at the moment, and how many plans there are.
     fn memory(&self) -> Memory;
+
+    /// Lets go of what was built for inputs of exactly these shapes. Nothing, for an engine that builds nothing.
+    fn forget(&self, _shapes: &Shapes) {}
+
+    /// Lets go of what was built for more than one row and has not been used since `since`.
+    fn forget_unused(&self, _since: Instant) {}
 }
 
 /// What an engine holds.

@@ -3,11 +3,12 @@
 //! It talks to nobody: not to Kubernetes, not to a store. The same binary's `fetch` role brings files of remote sources.
 //!
 //! Start: [`start`], [`args`] → [`config`] → [`run`] or [`fetch`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
-//! the thread of [`loader`]. A request: [`app`] → [`routes`] → [`queue`] (by [`admission`]) → [`workers`]. What all
-//! requests share is [`state`]. Without Kubernetes: [`versions`] decides, [`loader`] follows them, [`history`] tells.
+//! the thread of [`loader`]; measured and tidied up by [`keeper`]. A request: [`app`] → [`routes`] → [`queue`] (by [`admission`], [`batch`]) → [`workers`].
+//! What all requests share is [`state`]. Without Kubernetes: [`versions`] decides, [`loader`] follows them, [`history`] tells.
 
 pub mod admission;
 pub mod args;
+pub mod batch;
 pub mod check;
 pub mod config;
 pub mod cpu;
@@ -16,6 +17,7 @@ pub mod fatal;
 pub mod fetch;
 pub mod files;
 pub mod history;
+pub mod keeper;
 pub mod labels;
 pub mod load;
 pub mod loader;

@@ -7,7 +7,7 @@
 pub mod follow;
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::config::{Origin, Source};
 use crate::fatal::Fatal;
+use crate::keeper;
 use crate::load::{load, wait};
 use crate::model::{FIRST_VERSION, Model};
 use crate::state::{Slot, State};
@@ -106,7 +107,7 @@ fn load_into(origin: &Origin, max_plans: usize, state: &State) -> Result<(), Fat
 /// The model answers from now on; it took so long to load.
 fn serve(model: Model, took: Duration, state: &State) {
     state.metrics().model_load_duration.set(took.as_secs_f64());
-    state.metrics().show_plans(model.memory().plans);
+    state.metrics().show_memory(model.memory());
     let settings = state.settings();
     state.metrics().show_model(&vec![
         ("model", settings.model_name.clone()),
@@ -124,5 +125,10 @@ fn serve(model: Model, took: Duration, state: &State) {
         duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "the model is loaded and has run"
     );
-    state.set_slot(Slot::Ready(model.into()));
+    let model = Arc::new(model);
+    state.set_slot(Slot::Ready(Arc::clone(&model)));
+    // Without batches it serves as well.
+    if let Err(error) = keeper::start(&model, state) {
+        tracing::warn!(%error, "no thread to measure batches: rows run one by one");
+    }
 }

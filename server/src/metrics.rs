@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::model::LARGEST_BUCKET;
+use crate::engine::Memory;
 
 /// A word of a closed set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -69,7 +69,11 @@ impl Bucket {
             8 => "8",
             16 => "16",
             32 => "32",
-            LARGEST_BUCKET => "64",
+            64 => "64",
+            128 => "128",
+            256 => "256",
+            512 => "512",
+            1024 => "1024",
             _ => "other",
         };
         Self { bucket: Word(word) }
@@ -104,7 +108,7 @@ pub struct Metrics {
     pub queue_duration: Histogram,
     /// In the engine.
     pub inference_duration: Family<Bucket, Histogram, fn() -> Histogram>,
-    /// Rows of a request that ran.
+    /// Real rows in each run.
     pub batch_rows: Histogram,
     /// Inflated request bodies.
     pub request_bytes: Family<Protocol, Histogram, fn() -> Histogram>,
@@ -122,6 +126,8 @@ pub struct Metrics {
     pub buffered_bytes: Gauge,
     /// Plans of the engine.
     pub plans: Gauge,
+    /// What model and plans hold, as an estimate.
+    pub engine_memory: Gauge,
     /// 1 while requests may be sent.
     pub ready: Gauge,
     /// How long the last load took.
@@ -132,6 +138,8 @@ pub struct Metrics {
     pub engine_panics: Counter,
     /// TensorFlow Serving's own, on a page of their own.
     pub tensorflow_serving: tensorflow_serving::Series,
+    /// Batches that failed and whose requests ran once more, one by one.
+    pub batch_retries: Counter,
     /// 1 for the model that answers.
     pub model_info: Family<Vec<(&'static str, String)>, Gauge>,
 }
@@ -179,7 +187,7 @@ impl Metrics {
         );
         r.register(
             "batch_rows",
-            "Rows of a request that ran",
+            "Real rows in each run of the engine",
             metrics.batch_rows.clone(),
         );
         r.register(
@@ -213,6 +221,8 @@ impl Metrics {
         let help = "Bytes of request bodies held";
         r.register("buffered_bytes", help, metrics.buffered_bytes.clone());
         r.register("plans", "Plans of the engine", metrics.plans.clone());
+        let help = "What the model and its plans hold, as an estimate";
+        r.register("engine_memory_bytes", help, metrics.engine_memory.clone());
         r.register(
             "ready",
             "1 while requests may be sent",
@@ -234,6 +244,8 @@ impl Metrics {
             "Panics of the engine",
             metrics.engine_panics.clone(),
         );
+        let help = "Batches that failed and whose requests ran once more, one by one";
+        r.register("batch_retries", help, metrics.batch_retries.clone());
         r.register(
             "model_info",
             "1 for the model that answers",
@@ -257,11 +269,13 @@ impl Metrics {
             queue_rows: Gauge::default(),
             buffered_bytes: Gauge::default(),
             plans: Gauge::default(),
+            engine_memory: Gauge::default(),
             ready: Gauge::default(),
             model_load_duration: Gauge::default(),
             dropped: Family::default(),
             engine_panics: Counter::default(),
             tensorflow_serving: tensorflow_serving::Series::default(),
+            batch_retries: Counter::default(),
             model_info: Family::default(),
         }
     }
@@ -272,8 +286,17 @@ impl Metrics {
         self.model_info.get_or_create(labels).set(1);
     }
 
-    /// Shows how many plans there are.
-    pub fn show_plans(&self, plans: usize) {
-        self.plans.set(i64::try_from(plans).unwrap_or(i64::MAX));
+    /// Counts a run of `rows` real rows.
+    pub fn observe_batch(&self, rows: usize) {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        self.batch_rows.observe(f64::from(rows));
+    }
+
+    /// Shows what the engine holds.
+    pub fn show_memory(&self, memory: Memory) {
+        self.plans
+            .set(i64::try_from(memory.plans).unwrap_or(i64::MAX));
+        self.engine_memory
+            .set(i64::try_from(memory.bytes).unwrap_or(i64::MAX));
     }
 }

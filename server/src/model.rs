@@ -1,25 +1,32 @@
-//! A loaded model: its engine, its identity, and how the rows of a request become runs of the engine.
+//! A loaded model: its engine, its identity, and which of its requests' rows can be told apart.
 //!
-//! Called on worker threads (`run`) and on the loading thread (`warm_up`). Knows nothing of HTTP or queues.
+//! Made and warmed up on the loading thread, run on worker threads (`model/runs.rs`). Knows nothing of HTTP or queues.
+
+mod calibrate;
+mod proof;
+mod runs;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use aimass_protocol::{Dim, Signature, Tensor};
+use tokio::time::Instant;
 
+use crate::batch::Costs;
 use crate::engine::{Engine, Failure, Memory, Shapes};
-use crate::rows;
 use crate::shapes::Advice;
 
-/// Rows of the largest plan; requests with more run in chunks of as many.
+pub use calibrate::{Timed, sizes};
+pub use runs::Part;
+pub(crate) use runs::{join, uneven};
+
+/// Rows of the largest bucket, unless the user wants larger ones.
 pub const LARGEST_BUCKET: usize = 64;
 /// The version of a model that nobody numbers.
 pub const FIRST_VERSION: i64 = 1;
 /// Rows that one request may have.
 pub const MAX_ROWS: usize = 65_536;
-/// Sets of shapes whose padding was proved or disproved that are remembered.
-const PROOFS: usize = 256;
 /// Sizes tried for a declared dimension that is free, when the model is run for the first time. The first fits texts,
 /// the others what convolutions need at least.
 const FREE_SIZES: [usize; 4] = [1, 16, 64, 224];
@@ -33,45 +40,34 @@ pub struct Model {
     /// Shapes that it was sent and does not declare.
     advice: Advice,
     version: i64,
-    /// Whether padding to these shapes gave the same rows as running them alone.
+    /// Whether dimension 0 of every input is free, and no other dimension means the same.
+    separable: bool,
+    /// What its buckets cost, once measured.
+    costs: OnceLock<Costs>,
+    /// The only bucket until then.
+    single: Costs,
+    /// The shapes of the first run, which had one row.
+    first_run: OnceLock<Shapes>,
+    /// Whether running such shapes gave the same rows as running them alone.
     proofs: Mutex<BTreeMap<Shapes, bool>>,
     /// One proof failed: rows of this model depend on each other, every request runs in exactly its shape.
     rows_depend: AtomicBool,
 }
 
-/// The result of one request.
-#[derive(Debug)]
-pub struct Ran {
-    /// In graph order.
-    pub outputs: Vec<Tensor>,
-    /// Rows of the plan that was used, for metrics: a power of two, or the request's own number.
-    pub bucket: usize,
-}
-
-/// Why a request has no result.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// The engine refused it.
-    Refused(Failure),
-    /// Nobody waits for it any more.
-    Abandoned,
-}
-
-impl From<Failure> for Stopped {
-    fn from(failure: Failure) -> Self {
-        Self::Refused(failure)
-    }
-}
-
 impl Model {
     /// A model whose files have `digest`, as version [`FIRST_VERSION`].
     pub fn new(engine: Box<dyn Engine>, digest: String) -> Self {
+        let separable = separable(engine.signature());
         Self {
             engine,
             digest,
             labels: Vec::new(),
             advice: Advice::default(),
             version: FIRST_VERSION,
+            separable,
+            costs: OnceLock::new(),
+            single: Costs::single(),
+            first_run: OnceLock::new(),
             proofs: Mutex::new(BTreeMap::new()),
             rows_depend: AtomicBool::new(false),
         }
@@ -130,18 +126,38 @@ impl Model {
         self.engine.memory()
     }
 
-    /// The largest number of rows that run at once: 1 if rows depend on each other or cannot be told apart.
-    pub fn max_rows_at_once(&self) -> usize {
-        let free = self.signature().inputs().iter().all(|spec| {
-            spec.shape
-                .as_deref()
-                .is_none_or(|shape| matches!(shape.first(), Some(Dim::Symbol(_) | Dim::Unknown)))
-        });
-        if free && !self.rows_depend.load(Ordering::Relaxed) {
-            LARGEST_BUCKET
-        } else {
-            1
+    /// Lets go of what was built for batches and has not been used since `since`.
+    pub fn forget_unused(&self, since: Instant) {
+        self.engine.forget_unused(since);
+    }
+
+    /// The buckets in use, and what they cost.
+    pub fn costs(&self) -> &Costs {
+        match self.costs.get() {
+            Some(costs) if !self.rows_depend() => costs,
+            _ => &self.single,
         }
+    }
+
+    /// The largest number of rows that run at once: 1 if rows depend on each other or cannot be told apart, if larger
+    /// runs are not worth it, or as long as that is not known.
+    pub fn max_rows_at_once(&self) -> usize {
+        self.costs().largest()
+    }
+
+    /// Rows in the whole request, if rows are told apart by dimension 0 of every input.
+    pub fn rows_of(&self, inputs: &[Tensor]) -> Option<usize> {
+        if !self.separable {
+            return None;
+        }
+        let mut rows = None;
+        for input in inputs {
+            let count = *input.shape().first()?;
+            if *rows.get_or_insert(count) != count {
+                return None;
+            }
+        }
+        rows
     }
 
     /// Runs the model once with one row of made-up input: what works then is ready to serve.
@@ -151,13 +167,17 @@ impl Model {
             let Some(inputs) = self.probes(1, free) else {
                 continue;
             };
-            let shapes = inputs.iter().map(|input| input.shape().to_vec()).collect();
+            let shapes: Shapes = inputs.iter().map(|input| input.shape().to_vec()).collect();
             match self
                 .engine
                 .prepare(&shapes)
                 .and_then(|()| self.engine.run(&inputs))
             {
-                Ok(outputs) => return self.check_outputs(&outputs),
+                Ok(outputs) => {
+                    self.check_outputs(&outputs)?;
+                    self.first_run.get_or_init(|| shapes);
+                    return Ok(());
+                }
                 Err(failure) => {
                     first_failure.get_or_insert(failure);
                 }
@@ -183,156 +203,6 @@ impl Model {
         Ok(())
     }
 
-    /// Runs a request whose inputs fit the signature. `abandoned` is asked between chunks.
-    pub fn run(&self, inputs: &[Tensor], abandoned: &dyn Fn() -> bool) -> Result<Ran, Stopped> {
-        let Some(rows) = self
-            .rows_of(inputs)
-            .filter(|_| !self.rows_depend.load(Ordering::Relaxed))
-        else {
-            return self.exactly(inputs);
-        };
-        let bucket = rows.max(1).next_power_of_two().min(LARGEST_BUCKET);
-        if rows == bucket || !self.proved(inputs, bucket) {
-            return self.exactly(inputs);
-        }
-        let mut parts = Vec::new();
-        let mut done = 0;
-        loop {
-            let count = (rows - done).min(bucket);
-            parts.push(self.padded(inputs, done, count, bucket)?);
-            done += count;
-            if done >= rows {
-                break;
-            }
-            if abandoned() {
-                return Err(Stopped::Abandoned);
-            }
-        }
-        Ok(Ran {
-            outputs: join_outputs(parts)?,
-            bucket,
-        })
-    }
-
-    /// Rows in the whole request, if rows are told apart by dimension 0 of every input.
-    pub fn rows_of(&self, inputs: &[Tensor]) -> Option<usize> {
-        let specs = self.signature().inputs();
-        let mut rows = None;
-        for (spec, input) in specs.iter().zip(inputs) {
-            if let Some(declared) = &spec.shape
-                && !matches!(declared.first(), Some(Dim::Symbol(_) | Dim::Unknown))
-            {
-                return None;
-            }
-            let count = *input.shape().first()?;
-            if *rows.get_or_insert(count) != count {
-                return None;
-            }
-        }
-        rows.filter(|_| !batch_symbol_elsewhere(self.signature()))
-    }
-
-    fn exactly(&self, inputs: &[Tensor]) -> Result<Ran, Stopped> {
-        let outputs = self.engine.run(inputs)?;
-        let bucket = inputs
-            .first()
-            .and_then(|input| input.shape().first())
-            .copied();
-        Ok(Ran {
-            outputs,
-            bucket: bucket.unwrap_or(1),
-        })
-    }
-
-    fn padded(
-        &self,
-        inputs: &[Tensor],
-        start: usize,
-        count: usize,
-        bucket: usize,
-    ) -> Result<Vec<Tensor>, Failure> {
-        let padded: Option<Vec<Tensor>> = if count == 0 {
-            // No rows at all: run one made-up row and keep none of it.
-            let shapes = shapes_with_rows(inputs, bucket);
-            self.probes_of(&shapes, 1)
-        } else {
-            inputs
-                .iter()
-                .map(|input| rows::take(input, start..start + count, bucket))
-                .collect()
-        };
-        let padded = padded.ok_or_else(uneven)?;
-        let outputs = self.engine.run(&padded)?;
-        outputs
-            .iter()
-            .map(|output| rows::first(output, count).ok_or_else(uneven))
-            .collect()
-    }
-
-    /// Whether `bucket` rows at once give what each row gives alone: tried once per set of shapes with made-up rows.
-    fn proved(&self, inputs: &[Tensor], bucket: usize) -> bool {
-        let shapes = shapes_with_rows(inputs, bucket);
-        if let Some(proved) = self.proofs().get(&shapes) {
-            return *proved;
-        }
-        let proved = self.prove(&shapes, bucket);
-        if proved == Some(false) {
-            self.rows_depend.store(true, Ordering::Relaxed);
-        }
-        let mut proofs = self.proofs();
-        if proofs.len() >= PROOFS {
-            proofs.clear();
-        }
-        proofs.insert(shapes, proved == Some(true));
-        proved == Some(true)
-    }
-
-    /// `None` if the engine cannot run that bucket at all.
-    fn prove(&self, shapes: &Shapes, bucket: usize) -> Option<bool> {
-        let probes = self.probes_of(shapes, 1)?;
-        let together = self.engine.run(&probes).ok()?;
-        let same_rows = |output: &Tensor| output.shape().first() == Some(&bucket);
-        if !together.iter().all(same_rows) {
-            return Some(false);
-        }
-        // First, middle and last tell rows that are mixed up, merged or summed; all of 64 would delay the request.
-        for row in [0, bucket / 2, bucket - 1] {
-            let one = |tensor: &Tensor| rows::take(tensor, row..row + 1, 1);
-            let alone: Vec<Tensor> = probes.iter().map(one).collect::<Option<_>>()?;
-            let alone = self.engine.run(&alone).ok()?;
-            let agree = together.iter().zip(&alone).all(|(together, alone)| {
-                one(together).is_some_and(|together| rows::agree(&together, alone))
-            });
-            if !agree {
-                return Some(false);
-            }
-        }
-        Some(true)
-    }
-
-    fn probes(&self, rows: usize, free: usize) -> Option<Vec<Tensor>> {
-        let size = |(position, dim): (usize, &Dim)| match dim {
-            Dim::Fixed(size) => *size,
-            Dim::Symbol(_) | Dim::Unknown if position == 0 => rows,
-            Dim::Symbol(_) | Dim::Unknown => free,
-        };
-        let shape = |dims: &Option<Vec<Dim>>| match dims {
-            Some(dims) => dims.iter().enumerate().map(size).collect(),
-            None => vec![rows, free],
-        };
-        let specs = self.signature().inputs();
-        let shapes: Shapes = specs.iter().map(|spec| shape(&spec.shape)).collect();
-        self.probes_of(&shapes, 1)
-    }
-
-    fn probes_of(&self, shapes: &Shapes, seed: u32) -> Option<Vec<Tensor>> {
-        let specs = self.signature().inputs();
-        let probe = |(spec, shape): (&aimass_protocol::TensorSpec, &Vec<usize>)| {
-            rows::probe(spec.datatype, shape, seed)
-        };
-        specs.iter().zip(shapes).map(probe).collect()
-    }
-
     fn has_free_sizes(&self) -> bool {
         self.signature().inputs().iter().any(|spec| {
             let fixed = |dim: &Dim| matches!(dim, Dim::Fixed(_));
@@ -347,47 +217,19 @@ impl Model {
     }
 }
 
-/// Whether the symbol of a dimension 0 names another dimension too: then rows cannot be added alone.
-fn batch_symbol_elsewhere(signature: &Signature) -> bool {
+/// Whether dimension 0 of every input is free or unknown, and its symbol names no other dimension: else rows cannot be
+/// added alone.
+fn separable(signature: &Signature) -> bool {
     let shapes = || {
-        signature
-            .inputs()
-            .iter()
-            .filter_map(|spec| spec.shape.as_deref())
+        let inputs = signature.inputs().iter();
+        inputs.filter_map(|spec| spec.shape.as_deref())
     };
+    let free = |shape: &[Dim]| matches!(shape.first(), Some(Dim::Symbol(_) | Dim::Unknown));
     let batch = |dim: &Dim| shapes().any(|shape| shape.first() == Some(dim));
-    shapes()
+    let elsewhere = shapes()
         .flat_map(|shape| shape.iter().skip(1))
-        .any(|dim| matches!(dim, Dim::Symbol(_)) && batch(dim))
-}
-
-fn shapes_with_rows(inputs: &[Tensor], rows: usize) -> Shapes {
-    let with_rows = |input: &Tensor| {
-        let mut shape = input.shape().to_vec();
-        if let Some(first) = shape.first_mut() {
-            *first = rows;
-        }
-        shape
-    };
-    inputs.iter().map(with_rows).collect()
-}
-
-fn join_outputs(parts: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, Failure> {
-    let mut columns: Vec<Vec<Tensor>> = Vec::new();
-    for part in parts {
-        columns.resize_with(part.len().max(columns.len()), Vec::new);
-        for (column, output) in columns.iter_mut().zip(part) {
-            column.push(output);
-        }
-    }
-    columns
-        .into_iter()
-        .map(|column| rows::join(column).ok_or_else(uneven))
-        .collect()
-}
-
-fn uneven() -> Failure {
-    Failure::new("(outputs)", "the number of rows changed between runs")
+        .any(|dim| matches!(dim, Dim::Symbol(_)) && batch(dim));
+    shapes().all(free) && !elsewhere && !signature.inputs().is_empty()
 }
 
 #[cfg(test)]

@@ -1,171 +1,138 @@
-//! The one queue of the server: bounded by rows, first in first out, between the routes and the engine workers.
+//! The one queue of the server, between the routes and the engine workers: bounded by rows, fair between connections.
 //!
-//! Pushed to on async threads (never blocks), taken from on worker threads (blocks). A request that is given up leaves at
-//! once: its ticket removes it.
+//! Pushed to on async threads (never blocks), taken from on worker threads (blocks). Who is served when, and with whom, is
+//! decided by `queue/line.rs`; here are the lock, the wake-ups and the tickets. A request that is given up leaves at once:
+//! its ticket removes it.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+pub mod job;
+pub mod line;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aimass_protocol::Tensor;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::admission::{Admission, Loads, admit};
-use crate::model::{Model, Ran, Stopped};
-
-/// A request on its way to a worker.
-pub struct Job {
-    id: u64,
-    /// Rows that count against the queue's bound.
-    pub rows: usize,
-    /// When it was admitted.
-    pub since: Instant,
-    /// When its caller stops waiting.
-    pub deadline: Instant,
-    /// What runs it: the model that its inputs were read for.
-    pub model: Arc<Model>,
-    /// In graph order.
-    pub inputs: Vec<Tensor>,
-    /// Where its end is told.
-    pub reply: oneshot::Sender<Done>,
-}
-
-/// The end of a job.
-pub struct Done {
-    /// The outputs, or why there are none. A panic of the engine is `Err(Ended::Panicked)`.
-    pub result: Result<Ran, Ended>,
-    /// In the queue.
-    pub queued: Duration,
-    /// In the engine.
-    pub ran: Duration,
-}
-
-/// Why a job that ran has no outputs.
-pub enum Ended {
-    /// By the engine's word or the caller's.
-    Stopped(Stopped),
-    /// By a defect.
-    Panicked,
-}
+use crate::admission::Admission;
+pub use job::{Done, Ended, Job, Times, Way, Work};
+pub use line::{Bounds, Place};
+use line::{Line, Taken};
 
 /// The queue.
 pub struct Queue {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
-    max_rows: usize,
-    workers: usize,
-    ids: AtomicU64,
     rows_gauge: Gauge,
 }
 
-#[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
-    rows: usize,
-    /// Rows per second that one worker was seen to run lately.
-    rate: Option<f64>,
+    line: Line,
+    /// Workers that sleep.
+    idle: usize,
+    /// How many of them were woken for what has arrived.
+    woken: usize,
 }
 
 impl Queue {
-    /// An empty queue for `workers` threads.
-    pub fn new(max_rows: usize, workers: usize, rows_gauge: Gauge) -> Self {
+    /// An empty queue.
+    pub fn new(bounds: Bounds, rows_gauge: Gauge) -> Self {
         Self {
-            waiting: Mutex::default(),
+            waiting: Mutex::new(Waiting {
+                line: Line::new(bounds),
+                idle: 0,
+                woken: 0,
+            }),
             arrived: Condvar::new(),
-            max_rows,
-            workers,
-            ids: AtomicU64::new(0),
             rows_gauge,
         }
     }
 
     /// Admits a request, or says after how long to come again.
-    pub fn push(
-        self: &Arc<Self>,
-        model: Arc<Model>,
-        inputs: Vec<Tensor>,
-        rows: usize,
-        deadline: Instant,
-    ) -> Result<Ticket, Duration> {
+    pub fn push(self: &Arc<Self>, work: Work) -> Result<Ticket, Duration> {
         let now = Instant::now();
+        let (reply, done) = oneshot::channel();
+        let may_move = work.rows > 1;
         let mut waiting = self.lock();
-        let loads = Loads {
-            queued_rows: waiting.rows,
-            max_queued_rows: self.max_rows,
-            rows_per_second: waiting
-                .rate
-                .map(|rate| rate * workers_as_float(self.workers)),
-        };
-        if let Admission::Refused { retry_after } =
-            admit(&loads, rows, deadline.saturating_duration_since(now))
-        {
+        let time_left = work.deadline.saturating_duration_since(now);
+        let admission = waiting.line.admit(work.rows, work.connection, time_left);
+        if let Admission::Refused { retry_after } = admission {
             return Err(retry_after);
         }
-        let (reply, done) = oneshot::channel();
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
-        let job = Job {
-            id,
-            rows,
-            since: now,
-            deadline,
-            model,
-            inputs,
-            reply,
-        };
-        waiting.rows = waiting.rows.saturating_add(rows);
-        waiting.jobs.push_back(job);
+        let place = waiting.line.join(Job::new(work, now, reply));
         self.show(&waiting);
-        drop(waiting);
-        self.arrived.notify_one();
+        self.wake_one(waiting);
         Ok(Ticket {
             queue: Arc::clone(self),
-            id,
-            done,
+            place,
+            may_move,
+            done: Some(done),
         })
     }
 
-    /// The next job; blocks until there is one.
-    pub fn pop(&self) -> Job {
+    /// The next batch, into `batch`, which is empty; blocks until there is one.
+    pub fn take(&self, batch: &mut Vec<(Place, Job)>) {
         let mut waiting = self.lock();
         loop {
-            if let Some(job) = waiting.jobs.pop_front() {
-                waiting.rows = waiting.rows.saturating_sub(job.rows);
-                self.show(&waiting);
-                return job;
-            }
-            waiting = self
-                .arrived
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
+            let wait = match waiting.line.take(Instant::now(), batch) {
+                Taken::Batch => break,
+                Taken::Wait(wait) => wait,
+            };
+            waiting.idle += 1;
+            waiting = if wait == Duration::MAX {
+                let woken = self.arrived.wait(waiting);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let woken = self.arrived.wait_timeout(waiting, wait);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            };
+            waiting.idle -= 1;
+            waiting.woken = waiting.woken.saturating_sub(1);
+        }
+        self.show(&waiting);
+        // What this worker leaves is for the next one.
+        if !waiting.line.is_empty() {
+            self.wake_one(waiting);
         }
     }
 
-    /// Notes how fast a worker was: an average that forgets, a fifth at a time.
-    pub fn observe(&self, rows: usize, took: Duration) {
-        let seconds = took.as_secs_f64();
-        if seconds > 0.0 {
-            let rate = workers_as_float(rows.max(1)) / seconds;
-            let mut waiting = self.lock();
-            waiting.rate = Some(waiting.rate.map_or(rate, |old| old * 0.8 + rate * 0.2));
-        }
-    }
-
-    fn remove(&self, id: u64) {
+    /// A job whose next rows are to be run; who gave it back takes next.
+    pub fn give_back(&self, place: Place, mut job: Job) {
+        job.since = Instant::now();
         let mut waiting = self.lock();
-        if let Some(index) = waiting.jobs.iter().position(|job| job.id == id)
-            && let Some(job) = waiting.jobs.remove(index)
-        {
-            waiting.rows = waiting.rows.saturating_sub(job.rows);
-            self.show(&waiting);
+        waiting.line.join_again(job, place);
+        self.show(&waiting);
+    }
+
+    /// Notes how fast a worker was; in full batches it would be `gain` times as fast.
+    pub fn observe(&self, rows: usize, took: Duration, gain: f64) {
+        self.lock().line.observe(rows, took, gain);
+    }
+
+    /// Wakes a worker, unless none sleeps or enough are waking up: a wake-up costs more than a small request.
+    fn wake_one(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let wake = waiting.woken < waiting.idle;
+        if wake {
+            waiting.woken += 1;
         }
+        drop(waiting);
+        if wake {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn leave(&self, place: Place, may_move: bool) {
+        let mut waiting = self.lock();
+        let left = waiting.line.leave(place, may_move);
+        self.show(&waiting);
+        drop(waiting);
+        // Its tensors go outside the lock.
+        drop(left);
     }
 
     fn show(&self, waiting: &Waiting) {
         self.rows_gauge
-            .set(i64::try_from(waiting.rows).unwrap_or(i64::MAX));
+            .set(i64::try_from(waiting.line.rows()).unwrap_or(i64::MAX));
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
@@ -173,27 +140,30 @@ impl Queue {
     }
 }
 
-/// Small counts as a factor; beyond 2³² they saturate, far above every bound.
-fn workers_as_float(count: usize) -> f64 {
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
 /// The caller's side of a job. Dropped before its end, the job leaves the queue and its result is discarded.
 pub struct Ticket {
     queue: Arc<Queue>,
-    id: u64,
-    done: oneshot::Receiver<Done>,
+    place: Place,
+    /// Whether it may have several runs, between which it stands in the queue anew.
+    may_move: bool,
+    /// Until the end is told.
+    done: Option<oneshot::Receiver<Done>>,
 }
 
 impl Ticket {
     /// Waits for the end. `None` if the worker dropped the job because its deadline had passed.
     pub async fn wait(mut self) -> Option<Done> {
-        (&mut self.done).await.ok()
+        let done = self.done.as_mut()?.await.ok();
+        self.done = None;
+        done
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.queue.remove(self.id);
+        // The receiver first, so that a worker that has the job sees it closed.
+        if self.done.take().is_some() {
+            self.queue.leave(self.place, self.may_move);
+        }
     }
 }

@@ -1,67 +1,78 @@
 //! Cuts, pads, joins and compares tensors by rows (dimension 0).
 //!
-//! Pure. Called by `model.rs` to run a request in buckets, and to prove that doing so changes nothing.
+//! Pure. Called by `model` to run requests in buckets, and to prove that doing so changes nothing.
 
 use std::ops::Range;
 
-use aimass_protocol::{Data, DataType, Strings, Tensor};
+use aimass_protocol::{Data, DataType, Tensor};
 
 /// Rows `range` of `tensor`, then copies of the last of them until there are `total`.
 ///
 /// `None` if the tensor has no dimension 0, the range is empty or leaves it.
 pub fn take(tensor: &Tensor, range: Range<usize>, total: usize) -> Option<Tensor> {
-    let (rows, rest) = tensor.shape().split_first()?;
-    if range.is_empty() || range.end > *rows || range.len() > total {
-        return None;
+    gather([(tensor, range)].into_iter(), total)
+}
+
+/// The given rows of all tensors, one below the other, then copies of the very last until there are `total`.
+///
+/// `None` if types or shapes beyond dimension 0 differ, a range is empty or leaves its tensor, or there are more than
+/// `total` rows, or none.
+pub fn gather<'a>(
+    parts: impl Iterator<Item = (&'a Tensor, Range<usize>)> + Clone,
+    total: usize,
+) -> Option<Tensor> {
+    let (first, _) = parts.clone().next()?;
+    let (_, rest) = first.shape().split_first()?;
+    let row = aimass_protocol::tensor::elements(rest)?;
+    let mut data = Data::empty(first.datatype());
+    data.reserve(total.checked_mul(row)?);
+    let mut missing = total;
+    let mut last = None;
+    for (tensor, range) in parts {
+        let (rows, others) = tensor.shape().split_first()?;
+        if range.is_empty() || range.end > *rows || others != rest {
+            return None;
+        }
+        missing = missing.checked_sub(range.len())?;
+        let elements = range.start.checked_mul(row)?..range.end.checked_mul(row)?;
+        extend(&mut data, tensor.data(), elements)?;
+        last = Some((tensor, range.end));
     }
-    let row: usize = tensor.data().len().checked_div(*rows)?;
-    let picks = Picks {
-        elements: range.start.checked_mul(row)?..range.end.checked_mul(row)?,
-        last: range.end.checked_sub(1)?.checked_mul(row)?..range.end.checked_mul(row)?,
-        copies: total - range.len(),
-    };
-    let data = match tensor.data() {
-        Data::Bool(values) => Data::Bool(picks.copy(values)?),
-        Data::Int8(values) => Data::Int8(picks.copy(values)?),
-        Data::Int16(values) => Data::Int16(picks.copy(values)?),
-        Data::Int32(values) => Data::Int32(picks.copy(values)?),
-        Data::Int64(values) => Data::Int64(picks.copy(values)?),
-        Data::Uint8(values) => Data::Uint8(picks.copy(values)?),
-        Data::Uint16(values) => Data::Uint16(picks.copy(values)?),
-        Data::Uint32(values) => Data::Uint32(picks.copy(values)?),
-        Data::Uint64(values) => Data::Uint64(picks.copy(values)?),
-        Data::Fp16(values) => Data::Fp16(picks.copy(values)?),
-        Data::Bf16(values) => Data::Bf16(picks.copy(values)?),
-        Data::Fp32(values) => Data::Fp32(picks.copy(values)?),
-        Data::Fp64(values) => Data::Fp64(picks.copy(values)?),
-        Data::Bytes(values) => Data::Bytes(picks.strings(values)),
-    };
-    let mut shape = vec![total];
+    let (tensor, end) = last?;
+    for _ in 0..missing {
+        let elements = end.checked_sub(1)?.checked_mul(row)?..end.checked_mul(row)?;
+        extend(&mut data, tensor.data(), elements)?;
+    }
+    let mut shape = Vec::with_capacity(rest.len() + 1);
+    shape.push(total);
     shape.extend_from_slice(rest);
     Tensor::new(shape, data)
 }
 
-struct Picks {
-    elements: Range<usize>,
-    last: Range<usize>,
-    copies: usize,
-}
-
-impl Picks {
-    fn copy<T: Copy>(&self, values: &[T]) -> Option<Vec<T>> {
-        let mut picked = values.get(self.elements.clone())?.to_vec();
-        let last = values.get(self.last.clone())?;
-        for _ in 0..self.copies {
-            picked.extend_from_slice(last);
+/// Appends elements `range` of `from`. `None` if the types differ or there are fewer.
+fn extend(data: &mut Data, from: &Data, range: Range<usize>) -> Option<()> {
+    match (data, from) {
+        (Data::Bool(to), Data::Bool(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Int8(to), Data::Int8(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Int16(to), Data::Int16(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Int32(to), Data::Int32(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Int64(to), Data::Int64(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Uint8(to), Data::Uint8(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Uint16(to), Data::Uint16(from))
+        | (Data::Fp16(to), Data::Fp16(from))
+        | (Data::Bf16(to), Data::Bf16(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Uint32(to), Data::Uint32(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Uint64(to), Data::Uint64(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Fp32(to), Data::Fp32(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Fp64(to), Data::Fp64(from)) => to.extend_from_slice(from.get(range)?),
+        (Data::Bytes(to), Data::Bytes(from)) => {
+            for index in range {
+                to.push(from.get(index)?);
+            }
         }
-        Some(picked)
+        _ => return None,
     }
-
-    fn strings(&self, values: &Strings) -> Strings {
-        let last = (0..self.copies).flat_map(|_| self.last.clone());
-        let indices = self.elements.clone().chain(last);
-        indices.filter_map(|index| values.get(index)).collect()
-    }
+    Some(())
 }
 
 /// The first `rows` rows of `tensor`, of which there may be none. `None` if it has fewer.
@@ -75,40 +86,15 @@ pub fn first(tensor: &Tensor, rows: usize) -> Option<Tensor> {
 }
 
 /// One below the other. `None` if types or shapes beyond dimension 0 differ, or there is nothing to join.
-pub fn join(parts: Vec<Tensor>) -> Option<Tensor> {
-    let mut parts = parts.into_iter();
-    let (mut shape, mut data) = parts.next()?.into_parts();
-    for part in parts {
-        let (next, more) = part.into_parts();
-        if next.get(1..)? != shape.get(1..)? {
-            return None;
-        }
-        let rows = shape.first_mut()?;
-        *rows = rows.checked_add(*next.first()?)?;
-        append(&mut data, more)?;
+pub fn join(mut parts: Vec<Tensor>) -> Option<Tensor> {
+    if parts.len() == 1 {
+        return parts.pop();
     }
-    Tensor::new(shape, data)
-}
-
-fn append(data: &mut Data, more: Data) -> Option<()> {
-    match (data, more) {
-        (Data::Bool(values), Data::Bool(more)) => values.extend(more),
-        (Data::Int8(values), Data::Int8(more)) => values.extend(more),
-        (Data::Int16(values), Data::Int16(more)) => values.extend(more),
-        (Data::Int32(values), Data::Int32(more)) => values.extend(more),
-        (Data::Int64(values), Data::Int64(more)) => values.extend(more),
-        (Data::Uint8(values), Data::Uint8(more)) => values.extend(more),
-        (Data::Uint16(values), Data::Uint16(more))
-        | (Data::Fp16(values), Data::Fp16(more))
-        | (Data::Bf16(values), Data::Bf16(more)) => values.extend(more),
-        (Data::Uint32(values), Data::Uint32(more)) => values.extend(more),
-        (Data::Uint64(values), Data::Uint64(more)) => values.extend(more),
-        (Data::Fp32(values), Data::Fp32(more)) => values.extend(more),
-        (Data::Fp64(values), Data::Fp64(more)) => values.extend(more),
-        (Data::Bytes(values), Data::Bytes(more)) => more.iter().for_each(|more| values.push(more)),
-        _ => return None,
-    }
-    Some(())
+    let rows = |part: &Tensor| part.shape().first().copied();
+    let total = parts.iter().map(rows).sum::<Option<usize>>()?;
+    let whole = |part: &Tensor| Some(0..rows(part)?);
+    let ranges: Vec<Range<usize>> = parts.iter().map(whole).collect::<Option<_>>()?;
+    gather(parts.iter().zip(ranges), total)
 }
 
 /// Whether two results mean the same: equal for integers, booleans and strings, within t·max(1, largest) for floats.

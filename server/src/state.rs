@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use crate::history::History;
 use crate::metrics::Metrics;
-use crate::model::Model;
-use crate::queue::Queue;
+use crate::model::{LARGEST_BUCKET, Model, sizes};
+use crate::queue::{Bounds, Queue};
 
 /// Panics of the engine within [`PANIC_WINDOW`] that take the model out of service.
 const MAX_PANICS: usize = 5;
@@ -57,6 +57,35 @@ pub struct Settings {
     pub max_queue_rows: usize,
     /// Engine threads.
     pub workers: usize,
+    /// Which rows are run together.
+    pub batching: Batching,
+}
+
+/// Which rows are run together, and how long they wait for each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batching {
+    /// Rows of the largest bucket: 1 = none are run together, 0 = as measured, at most 64.
+    pub max_batch_size: usize,
+    /// How long the oldest request waits for others although a thread is idle.
+    pub max_queue_delay: Duration,
+    /// The only buckets to be used besides 1; empty = 1, 2, 4 … the largest.
+    pub allowed_batch_sizes: Vec<usize>,
+}
+
+impl Batching {
+    /// Rows of the largest bucket that may be used.
+    pub fn largest(&self) -> usize {
+        let allowed = self.allowed_batch_sizes.iter().copied().max();
+        match self.max_batch_size {
+            0 => allowed.unwrap_or(LARGEST_BUCKET),
+            largest => largest,
+        }
+    }
+
+    /// The buckets to be measured, ascending from 1.
+    pub fn sizes(&self) -> Vec<usize> {
+        sizes(self.largest(), &self.allowed_batch_sizes)
+    }
 }
 
 /// Where the model is.
@@ -113,9 +142,13 @@ impl State {
         metrics: Arc<Metrics>,
         reload: mpsc::SyncSender<()>,
     ) -> Self {
-        let (rows, workers) = (settings.max_queue_rows, settings.workers);
-        let queue = Arc::new(Queue::new(rows, workers, metrics.queue_rows.clone()));
-        let codecs = Arc::new(Semaphore::new(workers));
+        let bounds = Bounds {
+            max_rows: settings.max_queue_rows,
+            max_delay: settings.batching.max_queue_delay,
+            workers: settings.workers,
+        };
+        let queue = Arc::new(Queue::new(bounds, metrics.queue_rows.clone()));
+        let codecs = Arc::new(Semaphore::new(settings.workers));
         let limits = Limits::new(
             settings.max_body,
             settings.max_response,

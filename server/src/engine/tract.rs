@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aimass_protocol::{Signature, Tensor};
+use tokio::time::Instant;
 use tract_onnx::data_resolver::{FopenDataResolver, ModelDataResolver};
 use tract_onnx::prelude::{
     Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, TVec, TractResult,
@@ -101,15 +102,16 @@ impl Tract {
     }
 
     fn plan(&self, shapes: &Shapes) -> Result<Arc<Plan>, Failure> {
-        if let Some(plan) = self.plans().get(shapes) {
+        if let Some(plan) = self.plans().get(shapes, Instant::now()) {
             return Ok(plan);
         }
         let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = self.plans().get(shapes) {
+        if let Some(plan) = self.plans().get(shapes, Instant::now()) {
             return Ok(plan);
         }
         let plan = Arc::new(self.build(shapes).map_err(|error| failure(&error))?);
-        self.plans().insert(shapes.clone(), Arc::clone(&plan));
+        self.plans()
+            .insert(shapes.clone(), Arc::clone(&plan), Instant::now());
         Ok(plan)
     }
 
@@ -125,7 +127,7 @@ impl Tract {
         // Before optimising: that folds constants, which is where a small file can ask for a lot of memory.
         let bytes = plans::live_bytes(&typed)?.saturating_add(self.weight_bytes);
         self.plans()
-            .make_room(bytes)
+            .make_room(bytes, shapes)
             .map_err(|text| format_err!("{text}"))?;
         let runnable = typed.into_optimized()?.into_runnable()?;
         Ok(Plan::new(runnable, bytes))
@@ -173,6 +175,17 @@ impl Engine for Tract {
             bytes: plans.bytes().saturating_add(self.weight_bytes),
             plans: plans.len(),
         }
+    }
+
+    fn forget(&self, shapes: &Shapes) {
+        let forgotten = self.plans().remove(shapes);
+        // Taken apart outside the lock: a plan holds weights.
+        drop(forgotten);
+    }
+
+    fn forget_unused(&self, since: Instant) {
+        let forgotten = self.plans().remove_unused(since);
+        drop(forgotten);
     }
 }
 

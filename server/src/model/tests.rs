@@ -1,6 +1,8 @@
-//! How requests become runs, seen by a second engine that records the shapes it is asked for.
+//! How requests become runs, seen by a second engine that records the rows it is asked for and tells what they cost.
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aimass_protocol::{Data, DataType, TensorSpec};
 
@@ -10,7 +12,9 @@ use super::*;
 struct Recorder {
     signature: Signature,
     runs: Arc<Mutex<Vec<usize>>>,
+    forgotten: Arc<Mutex<Vec<usize>>>,
     mixes: bool,
+    most: usize,
 }
 
 impl Engine for Recorder {
@@ -30,7 +34,12 @@ impl Engine for Recorder {
         let Data::Fp32(values) = inputs[0].data() else {
             panic!("another type")
         };
-        self.runs.lock().unwrap().push(inputs[0].shape()[0]);
+        let rows = inputs[0].shape()[0];
+        self.runs.lock().unwrap().push(rows);
+        assert!(rows != 32, "thirty-two");
+        if rows > self.most {
+            return Err(Failure::new("(graph)", "no memory"));
+        }
         let sum: f32 = if self.mixes { values.iter().sum() } else { 0.0 };
         let doubled = values.iter().map(|value| value * 2.0 + sum).collect();
         Ok(vec![
@@ -41,22 +50,58 @@ impl Engine for Recorder {
     fn memory(&self) -> Memory {
         Memory::default()
     }
+
+    fn forget(&self, shapes: &Shapes) {
+        self.forgotten.lock().unwrap().push(shapes[0][0]);
+    }
 }
 
-fn model(first: &Dim, mixes: bool) -> (Model, Arc<Mutex<Vec<usize>>>) {
+struct Recorded {
+    model: Model,
+    runs: Arc<Mutex<Vec<usize>>>,
+    forgotten: Arc<Mutex<Vec<usize>>>,
+}
+
+fn recorded(first: &Dim, mixes: bool, most: usize) -> Recorded {
     let spec = |name: &str| TensorSpec {
         name: name.to_owned(),
         datatype: DataType::Fp32,
         shape: Some(vec![first.clone(), Dim::Fixed(1)]),
     };
-    let runs = Arc::new(Mutex::new(Vec::new()));
-    let signature = Signature::new(vec![spec("x")], vec![spec("y")]);
+    let (runs, forgotten) = (Arc::default(), Arc::default());
     let engine = Recorder {
-        signature,
+        signature: Signature::new(vec![spec("x")], vec![spec("y")]),
         runs: Arc::clone(&runs),
+        forgotten: Arc::clone(&forgotten),
         mixes,
+        most,
     };
-    (Model::new(Box::new(engine), "sha256:0".to_owned()), runs)
+    let model = Model::new(Box::new(engine), "sha256:0".to_owned());
+    model.warm_up().unwrap();
+    runs.lock().unwrap().clear();
+    Recorded {
+        model,
+        runs,
+        forgotten,
+    }
+}
+
+impl Recorded {
+    /// Calibrates by a clock that tells what the runs cost, in milliseconds by rows.
+    fn calibrate(&self, largest: usize, cost: impl Fn(usize) -> u64) {
+        let seen = Cell::new(self.runs.lock().unwrap().len());
+        self.model.calibrate(&sizes(largest, &[]), &|work| {
+            work();
+            let runs = self.runs.lock().unwrap();
+            let new: u64 = runs[seen.get()..].iter().map(|rows| cost(*rows)).sum();
+            seen.set(runs.len());
+            Duration::from_millis(new)
+        });
+    }
+
+    fn buckets(&self) -> Vec<usize> {
+        self.model.costs().sizes().collect()
+    }
 }
 
 fn rows(count: usize) -> Vec<Tensor> {
@@ -64,66 +109,135 @@ fn rows(count: usize) -> Vec<Tensor> {
     vec![Tensor::new(vec![count, 1], Data::Fp32(values)).unwrap()]
 }
 
-fn doubled(count: usize) -> Data {
-    Data::Fp32(
-        (0..u16::try_from(count).unwrap())
-            .map(|row| f32::from(row) * 2.0)
-            .collect(),
-    )
-}
-
-#[track_caller]
-fn check(count: usize, expect_runs: &[usize]) {
-    let (model, runs) = model(&Dim::Symbol("N".to_owned()), false);
-    let ran = model.run(&rows(count), &|| false).unwrap();
-    assert_eq!(ran.outputs[0].shape(), [count, 1]);
-    assert_eq!(ran.outputs[0].data(), &doubled(count));
-    assert_eq!(*runs.lock().unwrap(), expect_runs);
+const fn free() -> Dim {
+    Dim::Unknown
 }
 
 #[test]
-fn a_power_of_two_runs_as_it_is() {
-    check(1, &[1]);
-    check(8, &[8]);
-    check(64, &[64]);
+fn without_a_calibration_rows_run_one_by_one() {
+    assert_eq!(recorded(&free(), false, 64).buckets(), [1]);
 }
 
 #[test]
-fn other_numbers_are_padded_once_that_is_proved() {
-    check(3, &[4, 1, 1, 1, 4]);
-    check(0, &[1, 1, 1, 1, 1]);
+fn buckets_are_used_while_they_pay() {
+    let cheap = recorded(&free(), false, 64);
+    cheap.calibrate(16, |_| 1);
+    assert_eq!(cheap.buckets(), [1, 2, 4, 8, 16]);
+    assert!(cheap.forgotten.lock().unwrap().is_empty());
+
+    let linear = recorded(&free(), false, 64);
+    linear.calibrate(64, |rows| rows as u64);
+    assert_eq!(linear.buckets(), [1]);
+    assert_eq!(*linear.forgotten.lock().unwrap(), [2, 4]);
+    assert_eq!(linear.runs.lock().unwrap().iter().max(), Some(&4));
+
+    // One that does not pay is left out; the next may.
+    let uneven = recorded(&free(), false, 64);
+    uneven.calibrate(8, |rows| if rows == 2 { 2 } else { 1 });
+    assert_eq!(uneven.buckets(), [1, 4, 8]);
+    assert_eq!(*uneven.forgotten.lock().unwrap(), [2]);
 }
 
 #[test]
-fn more_than_the_largest_bucket_runs_in_chunks() {
-    check(130, &[64, 1, 1, 1, 64, 64, 64]);
+fn five_percent_is_what_a_larger_bucket_must_save() {
+    let saves = |percent: u64| {
+        let recorded = recorded(&free(), false, 64);
+        recorded.calibrate(2, |rows| {
+            if rows == 2 {
+                40 - percent * 40 / 100
+            } else {
+                20
+            }
+        });
+        recorded.buckets()
+    };
+    assert_eq!(saves(5), [1, 2]);
+    assert_eq!(saves(2), [1]);
 }
 
 #[test]
-fn rows_that_depend_on_each_other_are_never_padded() {
-    let (model, runs) = model(&Dim::Unknown, true);
-    model.run(&rows(3), &|| false).unwrap();
-    model.run(&rows(5), &|| false).unwrap();
-    assert_eq!(*runs.lock().unwrap(), [4, 1, 3, 5]);
-    assert_eq!(model.max_rows_at_once(), 1);
+fn measuring_ends_after_a_second() {
+    let slow = recorded(&free(), false, 64);
+    slow.calibrate(64, |_| 90);
+    assert_eq!(slow.buckets(), [1, 2, 4]);
+}
+
+#[test]
+fn what_the_engine_cannot_run_is_not_used_nor_anything_larger() {
+    let small = recorded(&free(), false, 4);
+    small.calibrate(64, |_| 1);
+    assert_eq!(small.buckets(), [1, 2, 4]);
+    let panics = recorded(&free(), false, 64);
+    panics.calibrate(64, |_| 1);
+    assert_eq!(panics.buckets(), [1, 2, 4, 8, 16]);
+}
+
+#[test]
+fn rows_that_depend_on_each_other_are_never_batched() {
+    let mixes = recorded(&free(), true, 64);
+    mixes.calibrate(64, |_| 1);
+    assert_eq!(
+        (mixes.buckets(), mixes.model.max_rows_at_once()),
+        (vec![1], 1)
+    );
+    assert!(mixes.model.rows_depend());
+    assert!(!mixes.model.proved(&rows(3), 3, &[1, 1, 1]));
+    assert!(mixes.model.proved(&rows(1), 1, &[1]));
+}
+
+#[test]
+fn buckets_are_powers_of_two_or_what_is_allowed() {
+    assert_eq!(sizes(64, &[]), [1, 2, 4, 8, 16, 32, 64]);
+    assert_eq!(sizes(48, &[]), [1, 2, 4, 8, 16, 32, 48]);
+    assert_eq!(sizes(1, &[]), [1]);
+    assert_eq!(sizes(32, &[4, 32]), [1, 4, 32]);
+    assert_eq!(sizes(8, &[4, 32]), [1, 4]);
+}
+
+#[test]
+fn a_proof_is_made_once() {
+    let recorded = recorded(&free(), false, 64);
+    assert!(recorded.model.proved(&rows(3), 3, &[4]));
+    assert_eq!(*recorded.runs.lock().unwrap(), [4, 1, 1, 1]);
+    assert!(recorded.model.proved(&rows(4), 4, &[4]));
+    assert_eq!(recorded.runs.lock().unwrap().len(), 4);
+    // Rows of one request that run one by one are proved in pairs.
+    assert!(recorded.model.proved(&rows(3), 3, &[1, 1, 1]));
+    assert_eq!(recorded.runs.lock().unwrap()[4..], [2, 1, 1, 1]);
+}
+
+#[test]
+fn parts_of_several_requests_run_as_one_and_are_padded() {
+    let recorded = recorded(&free(), false, 64);
+    let (one, five) = (rows(1), rows(5));
+    let part = |inputs, range| Part { inputs, range };
+    let parts = [part(&one, 0..1), part(&five, 2..4)];
+    let outputs = recorded.model.run_together(&parts, &[4]).unwrap();
+    assert_eq!(outputs[0].data(), &Data::Fp32(vec![0., 4., 6., 6.]));
+    let outputs = recorded.model.run_together(&parts, &[2, 1]).unwrap();
+    assert_eq!(outputs[0].data(), &Data::Fp32(vec![0., 4., 6.]));
+    assert_eq!(*recorded.runs.lock().unwrap(), [4, 2, 1]);
+    // What fits exactly is not copied.
+    let whole = [part(&five, 0..5)];
+    let outputs = recorded.model.run_together(&whole, &[5]).unwrap();
+    assert_eq!(outputs[0].shape(), [5, 1]);
+}
+
+#[test]
+fn no_rows_give_no_rows() {
+    let recorded = recorded(&free(), false, 64);
+    let outputs = recorded.model.run_whole(&rows(0)).unwrap();
+    assert_eq!(outputs[0].shape(), [0, 1]);
+    assert_eq!(*recorded.runs.lock().unwrap(), [1]);
 }
 
 #[test]
 fn a_fixed_first_dimension_is_not_a_batch() {
-    let (model, runs) = model(&Dim::Fixed(3), false);
-    assert_eq!(model.rows_of(&rows(3)), None);
-    model.run(&rows(3), &|| false).unwrap();
-    assert_eq!(*runs.lock().unwrap(), [3]);
-    assert_eq!(model.max_rows_at_once(), 1);
-}
-
-#[test]
-fn chunks_stop_when_nobody_waits() {
-    let (model, _) = model(&Dim::Unknown, false);
-    assert_eq!(
-        model.run(&rows(130), &|| true).unwrap_err(),
-        Stopped::Abandoned
-    );
+    let recorded = recorded(&Dim::Fixed(3), false, 64);
+    assert_eq!(recorded.model.rows_of(&rows(3)), None);
+    recorded.calibrate(64, |_| 1);
+    assert_eq!(recorded.model.max_rows_at_once(), 1);
+    assert!(recorded.runs.lock().unwrap().is_empty());
 }
 
 #[test]
@@ -134,15 +248,8 @@ fn a_symbol_used_beyond_dimension_0_forbids_adding_rows() {
         datatype: DataType::Fp32,
         shape: Some(shape.clone()),
     };
-    assert!(batch_symbol_elsewhere(&Signature::new(
+    assert!(!separable(&Signature::new(
         vec![spec("x")],
         vec![spec("y")]
     )));
-}
-
-#[test]
-fn the_first_run_proves_the_model() {
-    let (model, runs) = model(&Dim::Unknown, false);
-    assert_eq!(model.warm_up(), Ok(()));
-    assert_eq!(*runs.lock().unwrap(), [1]);
 }

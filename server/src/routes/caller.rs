@@ -82,6 +82,19 @@ fn parse_grpc_timeout(text: &str) -> Option<Duration> {
     })
 }
 
+/// Whether the caller's rows may be run together, with each other and with those of others.
+pub(super) fn batching(headers: &HeaderMap) -> Result<bool, Error> {
+    let name = "aimass-batching";
+    let Some(value) = headers.get(name) else {
+        return Ok(true);
+    };
+    match value.as_bytes() {
+        b"on" => Ok(true),
+        b"off" => Ok(false),
+        other => Err(Error::invalid_header(name, &String::from_utf8_lossy(other))),
+    }
+}
+
 /// The form of non-finite numbers that the caller asks for, else `default`.
 pub(super) fn nonfinite(headers: &HeaderMap, default: Nonfinite) -> Result<Nonfinite, Error> {
     let name = "aimass-json-nonfinite";
@@ -140,6 +153,18 @@ mod tests {
             let text = format!("Invalid grpc-timeout: \"{bad}\"");
             assert_eq!(timeout(bad), Err(text));
         }
+    }
+
+    #[test]
+    fn batching_is_on_or_off() {
+        let batching = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("aimass-batching", value.parse().unwrap());
+            batching(&headers).map_err(|error| error.text)
+        };
+        assert_eq!((batching("on"), batching("off")), (Ok(true), Ok(false)));
+        let text = "Invalid aimass-batching: \"no\"";
+        assert_eq!(batching("no"), Err(text.to_owned()));
     }
 
     #[test]

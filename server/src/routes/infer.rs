@@ -6,16 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimass_chassis::listener::Connection;
 use aimass_protocol::{DataType, Error, Tensor};
 use axum::body::Body;
 use axum::http::Request;
 use bytes::Bytes;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::caller;
 use super::record::Trace;
 use super::wire::Wire;
-use crate::model::{MAX_ROWS, Model, Stopped};
-use crate::queue::{Done, Ended};
+use crate::model::{MAX_ROWS, Model};
+use crate::queue::{Done, Ended, Way, Work};
 use crate::shapes::{self, Refused};
 use crate::state::{Slot, State};
 
@@ -81,6 +83,8 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
     let (head, body) = request.into_parts();
     let wire = Wire::of(&head);
     wire.check_head(state, &head.headers)?;
+    let together = caller::batching(&head.headers)?;
+    let connection = head.extensions.get::<Connection>().copied();
     let deadline = Deadline::of(state, wire.timeout(&head.headers)?, trace);
     let overloaded = || Error::overloaded(&state.settings().model_name);
     let _in_flight = state.enter().ok_or_else(overloaded)?;
@@ -109,7 +113,12 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
                 Err(Refused::Busy) => return Err(overloaded()),
             },
         };
-        let outputs = run(state, &model, decoded.inputs, deadline, trace).await?;
+        let asked = Asked {
+            together,
+            connection,
+            deadline,
+        };
+        let outputs = run(state, &model, decoded.inputs, asked, trace).await?;
         if let Some(advised) = advised {
             advised.check(&model, &outputs)?;
         }
@@ -126,12 +135,19 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
     deadline.bound(state, work).await
 }
 
+/// How a caller wants its rows to be run.
+struct Asked {
+    together: bool,
+    connection: Option<Connection>,
+    deadline: Deadline,
+}
+
 /// Admission, queue and engine.
 async fn run(
     state: &State,
     model: &Arc<Model>,
     inputs: Vec<Tensor>,
-    deadline: Deadline,
+    asked: Asked,
     trace: &mut Trace,
 ) -> Result<Vec<Tensor>, Error> {
     let names = model.signature().input_names();
@@ -142,35 +158,37 @@ async fn run(
     {
         input.require_text(name)?;
     }
-    let rows = model.rows_of(&inputs).unwrap_or(1);
+    let (rows, way) = match model.rows_of(&inputs) {
+        None => (1, Way::Whole),
+        Some(0) => (0, Way::Whole),
+        Some(rows) if asked.together => (rows, Way::Together),
+        Some(rows) => (rows, Way::Singly),
+    };
     if rows > MAX_ROWS {
         return Err(Error::too_many_rows(rows, MAX_ROWS));
     }
     trace.rows = Some(rows);
-    let pushed = state
-        .queue()
-        .push(Arc::clone(model), inputs, rows, deadline.at);
+    let deadline = asked.deadline;
+    let pushed = state.queue().push(Work {
+        model: Arc::clone(model),
+        inputs,
+        rows,
+        way,
+        deadline: deadline.at,
+        connection: asked.connection.map(Connection::number),
+    });
     let ticket = pushed.map_err(|delay| {
         trace.set_retry_after(delay);
         Error::overloaded(&state.settings().model_name)
     })?;
     let waited = timeout_at(deadline.at, ticket.wait()).await;
-    let Ok(Some(Done {
-        result,
-        queued,
-        ran,
-    })) = waited
-    else {
+    let Ok(Some(Done { result, times })) = waited else {
         return Err(deadline.error());
     };
-    trace.queue = Some(queued);
-    trace.infer = Some(ran);
+    trace.times = Some(times);
     match result {
-        Ok(ran) => Ok(ran.outputs),
-        Err(Ended::Stopped(Stopped::Refused(failure))) => {
-            Err(Error::engine_rejected(&failure.node, &failure.reason))
-        }
-        Err(Ended::Stopped(Stopped::Abandoned)) => Err(deadline.error()),
+        Ok(outputs) => Ok(outputs),
+        Err(Ended::Refused(failure)) => Err(Error::engine_rejected(&failure.node, &failure.reason)),
         Err(Ended::Panicked) => Err(Error::internal(trace.id())),
     }
 }

@@ -15,6 +15,7 @@ use super::reply::Reply;
 use super::suppress::{Line, Suppress};
 use crate::metrics::{Method, Protocol, Request as RequestLabels, Word};
 use crate::model::Model;
+use crate::queue::Times;
 use crate::state::{Serving, State};
 
 /// What happened to a request so far.
@@ -34,8 +35,7 @@ pub(super) struct Trace {
     pub(super) request_bytes: usize,
     pub(super) rows: Option<usize>,
     pub(super) decode: Option<Duration>,
-    pub(super) queue: Option<Duration>,
-    pub(super) infer: Option<Duration>,
+    pub(super) times: Option<Times>,
     pub(super) encode: Option<Duration>,
     ended: bool,
 }
@@ -56,8 +56,7 @@ impl Trace {
             request_bytes: 0,
             rows: None,
             decode: None,
-            queue: None,
-            infer: None,
+            times: None,
             encode: None,
             ended: false,
         }
@@ -145,8 +144,8 @@ impl Trace {
         for (name, value) in self.identity_headers() {
             headers.insert(name, value);
         }
-        if let Some(rows) = self.rows.filter(|_| kind.is_none()) {
-            headers.insert("aimass-batch-rows", rows.into());
+        if let Some(times) = self.times.filter(|_| kind.is_none()) {
+            headers.insert("aimass-batch-rows", times.batch_rows.into());
         }
         if let Some(timing) = self.server_timing() {
             headers.insert("server-timing", timing);
@@ -187,8 +186,8 @@ impl Trace {
     fn server_timing(&self) -> Option<HeaderValue> {
         let parts = [
             ("decode", self.decode),
-            ("queue", self.queue),
-            ("infer", self.infer),
+            ("queue", self.times.map(|times| times.queued)),
+            ("infer", self.times.map(|times| times.ran)),
             ("encode", self.encode),
         ];
         let part = |(name, took): (&str, Option<Duration>)| {
@@ -228,12 +227,10 @@ impl Trace {
             .response_bytes
             .get_or_create(&labels)
             .observe(float(response_bytes));
-        if let Some(rows) = self.rows {
-            metrics.batch_rows.observe(float(rows));
-        }
         if self.protocol == "tfs" {
             let series = &metrics.tensorflow_serving;
-            series.count(self.method, status, took, self.infer);
+            let ran = self.times.map(|times| times.ran);
+            series.count(self.method, status, took, ran);
         }
         self.log(status, word, response_bytes, took);
     }
@@ -268,8 +265,9 @@ impl Trace {
                     model.version = self.serving.version,
                     rows = self.rows,
                     decode_ms = self.decode.map(milliseconds),
-                    queue_ms = self.queue.map(milliseconds),
-                    infer_ms = self.infer.map(milliseconds),
+                    batch.rows = self.times.map(|times| times.batch_rows),
+                    queue_ms = self.times.map(|times| milliseconds(times.queued)),
+                    infer_ms = self.times.map(|times| milliseconds(times.ran)),
                     encode_ms = self.encode.map(milliseconds),
                     duration_ms = milliseconds(took),
                     suppressed

@@ -9,6 +9,7 @@
 )]
 
 mod archives;
+mod batches;
 #[path = "../../../protocol/testdata/cases.rs"]
 mod cases;
 mod conformance;

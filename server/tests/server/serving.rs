@@ -12,7 +12,7 @@ use aimass_server::config::Origin;
 use aimass_server::fatal::Fatal;
 use aimass_server::metrics::Metrics;
 use aimass_server::model::Model;
-use aimass_server::state::{Settings, Slot, State};
+use aimass_server::state::{Batching, Settings, Slot, State};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request};
 use http_body_util::BodyExt as _;
@@ -41,6 +41,7 @@ pub(crate) fn settings() -> Settings {
         max_buffered: 64 << 20,
         max_queue_rows: 1280,
         workers: 1,
+        batching: Batching::default(),
     }
 }
 

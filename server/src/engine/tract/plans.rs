@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
 use tract_onnx::prelude::{
     TValue, TVec, TractResult, TypedModel, TypedRunnableModel, TypedSimpleState,
 };
@@ -54,7 +55,13 @@ impl Plan {
 /// Plans by their shapes, the one used last at the end.
 pub(super) struct Plans {
     limits: Limits,
-    entries: Vec<(Shapes, Arc<Plan>)>,
+    entries: Vec<Entry>,
+}
+
+struct Entry {
+    shapes: Shapes,
+    plan: Arc<Plan>,
+    used: Instant,
 }
 
 impl Plans {
@@ -65,34 +72,71 @@ impl Plans {
         }
     }
 
-    pub(super) fn get(&mut self, shapes: &Shapes) -> Option<Arc<Plan>> {
-        let index = self.entries.iter().position(|(key, _)| key == shapes)?;
-        let entry = self.entries.remove(index);
-        let plan = Arc::clone(&entry.1);
-        self.entries.push(entry);
-        Some(plan)
+    pub(super) fn get(&mut self, shapes: &Shapes, now: Instant) -> Option<Arc<Plan>> {
+        let index = self.position(shapes)?;
+        // The order of those behind it stays.
+        self.entries.get_mut(index..)?.rotate_left(1);
+        let entry = self.entries.last_mut()?;
+        entry.used = now;
+        Some(Arc::clone(&entry.plan))
     }
 
-    pub(super) fn insert(&mut self, shapes: Shapes, plan: Arc<Plan>) {
+    pub(super) fn insert(&mut self, shapes: Shapes, plan: Arc<Plan>, now: Instant) {
         while self.entries.len() >= self.limits.max_plans.max(1) {
             self.entries.remove(0);
         }
-        self.entries.push((shapes, plan));
+        self.entries.push(Entry {
+            shapes,
+            plan,
+            used: now,
+        });
     }
 
-    /// Drops plans until one of `bytes` fits. The error says what is missing.
-    pub(super) fn make_room(&mut self, bytes: u64) -> Result<(), String> {
+    /// Takes out the plan for `shapes`.
+    pub(super) fn remove(&mut self, shapes: &Shapes) -> Option<Arc<Plan>> {
+        let index = self.position(shapes)?;
+        Some(self.entries.remove(index).plan)
+    }
+
+    /// Takes out plans not used since `since`, but those for one row, which every request may need, and the last used.
+    pub(super) fn remove_unused(&mut self, since: Instant) -> Vec<Arc<Plan>> {
+        let last = self.entries.len().saturating_sub(1);
+        let unused = |entry: &mut Entry| entry.used < since && !is_one_row(&entry.shapes);
+        let unused = self.entries.extract_if(..last, unused);
+        unused.map(|entry| entry.plan).collect()
+    }
+
+    fn position(&self, shapes: &Shapes) -> Option<usize> {
+        self.entries
+            .iter()
+            .position(|entry| entry.shapes == *shapes)
+    }
+
+    /// Drops plans until one of `bytes` for `shapes` fits. The error says what is missing.
+    ///
+    /// A plan for several rows never drives out the last used one for a single row: to be faster for some is not worth
+    /// building anew for all others.
+    pub(super) fn make_room(&mut self, bytes: u64, shapes: &Shapes) -> Result<(), String> {
         let Some(budget) = self.limits.budget_bytes else {
             return Ok(());
         };
-        while !self.entries.is_empty() && self.bytes().saturating_add(bytes) > budget {
-            self.entries.remove(0);
+        let single = |entry: &Entry| is_one_row(&entry.shapes);
+        let kept = self.entries.iter().rposition(single);
+        let mut kept = kept.filter(|_| !is_one_row(shapes));
+        while self.bytes().saturating_add(bytes) > budget {
+            let index = usize::from(kept == Some(0));
+            if index >= self.entries.len() {
+                break;
+            }
+            self.entries.remove(index);
+            kept = kept.map(|kept| kept.saturating_sub(1));
         }
-        if bytes > budget {
+        let held = if kept.is_some() { self.bytes() } else { 0 };
+        if held.saturating_add(bytes) > budget {
             return Err(format!(
                 "one run needs about {} MiB of memory, and {} MiB are left below the limit",
                 bytes.div_ceil(1 << 20),
-                budget >> 20
+                budget.saturating_sub(held) >> 20
             ));
         }
         Ok(())
@@ -101,12 +145,16 @@ impl Plans {
     pub(super) fn bytes(&self) -> u64 {
         self.entries
             .iter()
-            .fold(0, |sum, (_, plan)| plan.bytes.saturating_add(sum))
+            .fold(0, |sum, entry| entry.plan.bytes.saturating_add(sum))
     }
 
     pub(super) const fn len(&self) -> usize {
         self.entries.len()
     }
+}
+
+fn is_one_row(shapes: &Shapes) -> bool {
+    shapes.iter().all(|shape| shape.first() == Some(&1))
 }
 
 /// The largest number of bytes that values between nodes hold at once, in the order of evaluation. Constants do not count.
