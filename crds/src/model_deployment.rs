@@ -8,6 +8,7 @@
     reason = "KubeSchema derives from a copy of each type, inside a function"
 )]
 
+mod batching;
 mod rollout;
 mod runtime;
 mod source;
@@ -16,6 +17,7 @@ mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use batching::Batching;
 pub use rollout::{RollingUpdate, Rollout, Strategy};
 pub use runtime::{Builtin, Effect, Engine, Operator, PullSecret, Resources, Runtime, Toleration};
 pub use source::{ConfigMapSource, Credentials, Format, HttpSource, Model, PvcSource, Source};
@@ -115,6 +117,11 @@ pub struct ModelDeploymentSpec {
     /// CPU and 512Mi memory on any node. A change makes a new revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
+
+    /// Which requests a pod computes together. Default: as many as is fastest of those that wait
+    /// while the model is busy. A change makes a new revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
 
     /// Any value; a new one makes new pods by the usual rollout. At most 63 letters, digits, '.',
     /// '_', ':' and '-'. Absent: nothing.

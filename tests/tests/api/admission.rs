@@ -113,6 +113,12 @@ fn rules() -> Vec<Row> {
             json!("4s"),
             "must be between 5s and 2h",
         ),
+        ok("/spec/batching", json!({"maxSize": 1024, "maxDelay": "1s"})),
+        bad(
+            "/spec/batching",
+            json!({"maxDelay": "1001ms"}),
+            "must be between 0s and 1s",
+        ),
         ok(TOLERATIONS, json!([{"key": "gpu", "operator": "Exists"}])),
         bad(
             TOLERATIONS,
@@ -196,6 +202,11 @@ fn forms() -> Vec<Row> {
             "/spec/runtime/builtin",
             json!({"threads": 65}),
             "spec.runtime.builtin.threads",
+        ),
+        bad(
+            "/spec/batching",
+            json!({"maxSize": 0}),
+            "spec.batching.maxSize",
         ),
         bad(
             "/spec/runtime/startDeadline",

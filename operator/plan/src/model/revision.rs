@@ -12,7 +12,7 @@ use super::history::Known;
 use super::observed::Platform;
 use super::pod;
 use super::source::{Content, describe, identity as source_identity};
-use super::valid::{Rejection, Source, Valid};
+use super::valid::{Batching, Rejection, Source, Valid};
 
 /// How long a pod may go on with requests in flight, in seconds: 60 s, the longest request, and 5 s.
 pub(crate) const STOP_GRACE: i64 = 65;
@@ -72,7 +72,7 @@ fn render(
 /// Everything that decides what a pod serves, with effective values.
 fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
     let runtime = &valid.runtime;
-    json!({
+    let mut identity = json!({
         "schema": 1,
         "model": {"format": "Onnx", "source": source_identity(&valid.source, content)},
         "server": {
@@ -96,7 +96,17 @@ fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
             "startDeadlineSeconds": runtime.start_deadline.as_secs(),
         },
         "restartToken": valid.restart_token,
-    })
+    });
+    let Batching {
+        max_size,
+        max_delay,
+    } = &valid.batching;
+    // Absent, it is no part: revisions from before this field keep their names.
+    if max_size.is_some() || max_delay.is_some() {
+        let delay = max_delay.map(|delay| delay.as_millis().to_string());
+        identity["batching"] = json!({"maxSize": max_size, "maxDelayMilliseconds": delay});
+    }
+    identity
 }
 
 /// What the platform allows this one source; the rest of its list changes no revision.

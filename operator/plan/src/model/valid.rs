@@ -5,6 +5,7 @@
 //! seen. What concerns *another* object is no rejection but a condition (`source`). Defaults are
 //! applied here and nowhere else.
 
+mod batching;
 mod fields;
 mod rejection;
 mod resources;
@@ -20,6 +21,7 @@ use aimass_crds::model_deployment::{Engine, Runtime as WireRuntime, Toleration};
 use super::observed::Platform;
 use super::outlook::Scaling;
 
+pub(crate) use batching::Batching;
 pub use rejection::Rejection;
 pub(crate) use resources::Resources;
 pub(crate) use rollout::{Rollout, Strategy};
@@ -51,6 +53,7 @@ pub(crate) struct Valid {
     pub(crate) served_name: String,
     pub(crate) source: Source,
     pub(crate) runtime: Runtime,
+    pub(crate) batching: Batching,
     pub(crate) restart_token: Option<String>,
     /// As asked for, whether suspended or not.
     pub(crate) replicas: i32,
@@ -134,6 +137,7 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
         served_name,
         source: fields::source(&spec.model, platform)?,
         runtime: runtime(&spec.runtime.clone().unwrap_or_default())?,
+        batching: batching::batching(&spec.batching.clone().unwrap_or_default())?,
         restart_token: spec
             .restart_token
             .as_deref()

@@ -15,7 +15,7 @@ use crate::model::names::{ADMIN_PORT, HTTP_PORT, of_revision};
 use crate::model::observed::Platform;
 use crate::model::revision::STOP_GRACE;
 use crate::model::source::Content;
-use crate::model::valid::{Source, Valid};
+use crate::model::valid::{Batching, Source, Valid};
 
 /// The container that serves.
 pub(super) fn server(
@@ -57,6 +57,12 @@ pub(super) fn server(
         format!("--engine-workers={}", runtime.threads),
         "--max-body=16Mi".to_owned(),
     ]);
+    let Batching {
+        max_size,
+        max_delay,
+    } = &valid.batching;
+    args.extend(max_size.map(|size| format!("--max-batch-size={size}")));
+    args.extend(max_delay.map(|delay| format!("--max-queue-delay={}ms", delay.as_millis())));
     Container {
         name: "server".to_owned(),
         image: Some(platform.server_image.clone()),

@@ -140,6 +140,28 @@ fn every_rule_rejects_what_breaks_it() {
             value: 7,
         },
     );
+    for size in [0, 1025] {
+        check(
+            "/spec/batching",
+            json!({"maxSize": size}),
+            &Rejection::Integer {
+                path: "spec.batching.maxSize",
+                min: 1,
+                max: 1024,
+                value: size,
+            },
+        );
+    }
+    check(
+        "/spec/batching",
+        json!({"maxDelay": "1001ms"}),
+        &Rejection::Range {
+            path: "spec.batching.maxDelay",
+            min: "0s",
+            max: "1s",
+            value: "1001ms".to_owned(),
+        },
+    );
     for deadline in ["4s", "3h", "soon", "10"] {
         check(
             "/spec/runtime/startDeadline",
