@@ -215,6 +215,6 @@ mod tests {
                 );
             }
         });
-        assert_eq!(rules, 15);
+        assert_eq!(rules, 16);
     }
 }

@@ -17,6 +17,8 @@ pub struct Loads {
     pub max_queued_rows: usize,
     /// Rows that all workers together run; unknown before the first run.
     pub rows_per_second: Option<f64>,
+    /// How long a run takes.
+    pub run: Duration,
 }
 
 /// The decision.
@@ -52,7 +54,10 @@ pub fn admit(loads: &Loads, rows: usize, time_left: Duration) -> Admission {
 fn expected_wait(loads: &Loads) -> Duration {
     let queued = f64::from(u32::try_from(loads.queued_rows).unwrap_or(u32::MAX));
     let seconds = loads.rows_per_second.map_or(0.0, |rate| queued / rate);
-    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+    let queue = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    // And for the run that is under way, and for its own: at the border, where overload keeps the queue, all would be
+    // late by just that.
+    queue.saturating_add(loads.run.saturating_mul(2))
 }
 
 /// What a refused caller is told: whole seconds, 1 to 30.
@@ -72,6 +77,7 @@ mod tests {
             own_rows: 0,
             max_queued_rows: 100,
             rows_per_second: rate,
+            run: Duration::ZERO,
         };
         let expect = expect.map_or(Admission::Admitted, |seconds| Admission::Refused {
             retry_after: Duration::from_secs(seconds),
@@ -93,6 +99,21 @@ mod tests {
     }
 
     #[test]
+    fn the_runs_under_way_and_its_own_count() {
+        let with = |run_ms| {
+            let loads = Loads {
+                queued_rows: 50,
+                own_rows: 0,
+                max_queued_rows: 100,
+                rows_per_second: Some(10.0),
+                run: Duration::from_millis(run_ms),
+            };
+            admit(&loads, 1, Duration::from_millis(5200)) == Admission::Admitted
+        };
+        assert!(with(100) && !with(101));
+    }
+
+    #[test]
     fn a_connection_leaves_as_much_room_as_it_takes() {
         let with = |queued_rows, own_rows| {
             let loads = Loads {
@@ -100,6 +121,7 @@ mod tests {
                 own_rows,
                 max_queued_rows: 100,
                 rows_per_second: None,
+                run: Duration::ZERO,
             };
             admit(&loads, 1, Duration::from_secs(1)) == Admission::Admitted
         };

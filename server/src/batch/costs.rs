@@ -17,12 +17,14 @@ pub struct Bucket {
 }
 
 /// The buckets of a model, and the cheapest way to run any number of rows with them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Costs {
     /// Ascending; the first has one row.
     buckets: Vec<Bucket>,
     /// By number of rows: the bucket with which the cheapest sequence of runs begins.
     first: Vec<usize>,
+    /// By number of rows: how many times their rows per second are reached by full batches.
+    gain: Vec<f64>,
 }
 
 impl Costs {
@@ -40,10 +42,11 @@ impl Costs {
         });
         larger.sort_by_key(|bucket| bucket.rows);
         larger.dedup_by_key(|bucket| bucket.rows);
-        let first = cheapest(&larger);
+        let (first, costs) = cheapest(&larger);
         Self {
             buckets: larger,
             first,
+            gain: gains(&costs),
         }
     }
 
@@ -57,7 +60,8 @@ impl Costs {
         self.buckets.iter().map(|bucket| bucket.rows)
     }
 
-    /// The bucket with which the cheapest sequence of runs of `rows` rows begins.
+    /// The bucket with which the cheapest sequence of runs of `rows` rows begins. Of more rows than the largest bucket
+    /// has, that one.
     pub fn first(&self, rows: usize) -> usize {
         let known = self.first.get(rows).copied();
         known.unwrap_or_else(|| self.largest())
@@ -77,29 +81,26 @@ impl Costs {
 
     /// How many times the rows per second of a run of `rows` rows are reached by full batches, at least 1.
     pub fn gain(&self, rows: usize) -> f64 {
-        if self.largest() == 1 {
-            return 1.0;
-        }
-        let per_row = |rows: usize| {
-            let nanoseconds = self.split(rows).into_iter().map(|rows| self.cost(rows));
-            float(nanoseconds.fold(0, u64::saturating_add)) / float(rows as u64)
-        };
-        let (now, best) = (per_row(rows.max(1)), per_row(self.largest()));
+        self.gain.get(rows).copied().unwrap_or(1.0)
+    }
+}
+
+/// By number of rows, from the cheapest costs of so many.
+fn gains(costs: &[u64]) -> Vec<f64> {
+    let per_row = |(rows, cost): (usize, &u64)| float(*cost) / float(rows.max(1) as u64);
+    let best = costs.iter().enumerate().next_back().map_or(0.0, per_row);
+    let gain = |now: f64| {
         if best > 0.0 {
             (now / best).max(1.0)
         } else {
             1.0
         }
-    }
-
-    fn cost(&self, rows: usize) -> u64 {
-        let bucket = self.buckets.iter().find(|bucket| bucket.rows == rows);
-        bucket.map_or(0, |bucket| bucket.nanoseconds)
-    }
+    };
+    costs.iter().enumerate().map(per_row).map(gain).collect()
 }
 
 /// Dynamic programming over the number of rows: cheapest, then fewest runs, then least padding, then larger ones first.
-fn cheapest(buckets: &[Bucket]) -> Vec<usize> {
+fn cheapest(buckets: &[Bucket]) -> (Vec<usize>, Vec<u64>) {
     let most = buckets.last().map_or(1, |bucket| bucket.rows);
     let mut costs = vec![(0_u64, 0_usize)];
     let mut first = vec![1];
@@ -116,7 +117,7 @@ fn cheapest(buckets: &[Bucket]) -> Vec<usize> {
         costs.push((cost, runs));
         first.push(bucket);
     }
-    first
+    (first, costs.into_iter().map(|(cost, _)| cost).collect())
 }
 
 /// Nanoseconds and rows as factors; beyond 2³² (4 s) they saturate, where a ratio matters no more.

@@ -49,6 +49,8 @@ pub struct Line {
     connections: BTreeMap<u64, Share>,
     /// Rows per second that one worker was seen to run lately, in full batches.
     rate: Option<f64>,
+    /// Seconds that its runs took lately.
+    run: f64,
 }
 
 /// What one connection has in the line.
@@ -95,6 +97,7 @@ impl Line {
             own_rows: share.map_or(0, |share| share.rows),
             max_queued_rows: self.bounds.max_rows,
             rows_per_second: self.rate.map(|rate| rate * float(self.bounds.workers)),
+            run: Duration::try_from_secs_f64(self.run).unwrap_or_default(),
         };
         admit(&loads, rows.max(1), time_left)
     }
@@ -159,7 +162,9 @@ impl Line {
         let seconds = took.as_secs_f64();
         if seconds > 0.0 {
             let rate = float(rows.max(1)) / seconds * gain;
-            self.rate = Some(self.rate.map_or(rate, |old| old * 0.8 + rate * 0.2));
+            let (old_rate, old_run) = self.rate.map_or((rate, seconds), |old| (old, self.run));
+            self.rate = Some(old_rate * 0.8 + rate * 0.2);
+            self.run = old_run * 0.8 + seconds * 0.2;
         }
     }
 

@@ -103,7 +103,7 @@ fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
     } = &valid.batching;
     // Absent, it is no part: revisions from before this field keep their names.
     if max_size.is_some() || max_delay.is_some() {
-        let delay = max_delay.map(|delay| delay.as_millis().to_string());
+        let delay = max_delay.and_then(|delay| u64::try_from(delay.as_millis()).ok());
         identity["batching"] = json!({"maxSize": max_size, "maxDelayMilliseconds": delay});
     }
     identity

@@ -389,6 +389,7 @@ fn at_four_times_its_capacity_it_answers_as_much_in_time_as_ever() {
     for number in 0..32_000_u32 {
         let now = start + Duration::from_secs(10) * number / 32_000;
         while busy_until <= now && line.take(busy_until, &mut batch) == Taken::Batch {
+            batch.retain(|(_, job)| !job.is_late(busy_until));
             let rows = batch.len();
             busy_until += RUN;
             line.observe(rows, RUN, model.costs().gain(rows));
