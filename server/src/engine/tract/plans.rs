@@ -32,7 +32,8 @@ impl Plan {
         }
     }
 
-    /// Runs with a state that nobody else uses. After an error or a panic the state is thrown away.
+    /// Runs with a state that nobody else uses. After an error or a panic the state is thrown away; so is one in which
+    /// operators keep something: recurrent layers would begin the next caller's run where this one ended.
     pub(super) fn run(&self, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let idle = self.idle().pop();
         let mut state = match idle {
@@ -40,8 +41,9 @@ impl Plan {
             None => self.runnable.spawn()?,
         };
         let outputs = state.run(inputs)?;
+        let forgets = state.op_states.iter().all(Option::is_none);
         let mut idle = self.idle();
-        if idle.len() < IDLE_STATES {
+        if forgets && idle.len() < IDLE_STATES {
             idle.push(state);
         }
         Ok(outputs)
