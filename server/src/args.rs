@@ -30,9 +30,12 @@ pub struct CommandLine {
 
 /// What else the binary does.
 #[derive(Subcommand, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for a moment")]
 pub enum Command {
     /// Brings a model's files from a remote source, checks and unpacks them.
     Fetch(FetchArgs),
+    /// Says what a model takes and gives, which engine serves it and why, and how fast each engine is.
+    Inspect(InspectArgs),
 }
 
 /// A flag that may stand alone.
@@ -69,9 +72,17 @@ pub struct ServeArgs {
     #[arg(long, env = "AIMASS_INPUT_CHECKS", default_value = "lenient")]
     pub input_checks: String,
 
-    /// Engine: auto or tract.
+    /// Engine: auto (the one that the model's graph speaks for), tract, rten or onnxruntime (in images tagged -ort).
     #[arg(long, env = "AIMASS_ENGINE", default_value = "auto")]
     pub engine: String,
+    /// Shared library of onnxruntime.
+    #[cfg(feature = "ort")]
+    #[arg(
+        long,
+        env = "AIMASS_ONNXRUNTIME_LIBRARY",
+        default_value = "/usr/lib/libonnxruntime.so"
+    )]
+    pub onnxruntime_library: String,
     /// Threads that run the engine; 0 = as many as CPUs.
     #[arg(long, env = "AIMASS_ENGINE_WORKERS", default_value = "0")]
     pub engine_workers: String,
@@ -205,6 +216,27 @@ pub struct FetchArgs {
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Flags of `inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// The model: an .onnx file, or a folder with one.
+    pub model: String,
+    /// Time every engine of this binary, and compare their answers. Takes some seconds for each.
+    #[arg(long)]
+    pub measure: bool,
+    /// Write a JSON document in place of a table.
+    #[arg(long)]
+    pub json: bool,
+    /// Shared library of onnxruntime.
+    #[cfg(feature = "ort")]
+    #[arg(
+        long,
+        env = "AIMASS_ONNXRUNTIME_LIBRARY",
+        default_value = "/usr/lib/libonnxruntime.so"
+    )]
+    pub onnxruntime_library: String,
 }
 
 /// Parses a command line, its first word being the program.

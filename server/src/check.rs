@@ -4,6 +4,7 @@
 //! with allocations bounded by the file's size. Called by `load.rs`; also the source of the model's signature.
 
 mod declared;
+mod features;
 mod graph;
 mod order;
 mod producers;
@@ -15,6 +16,8 @@ use std::collections::BTreeMap;
 use aimass_protocol::Signature;
 
 use wire::{Fields, Malformed, once};
+
+pub use features::{Features, features};
 
 /// Nodes and initializers, each, over all graphs of a file.
 const MAX_ITEMS: usize = 100_000;

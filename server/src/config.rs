@@ -5,6 +5,7 @@
 
 mod fetch;
 mod fields;
+mod inspect;
 mod model_file;
 mod monitoring;
 mod source;
@@ -21,10 +22,12 @@ use aimass_chassis::{runtime, units};
 use aimass_protocol::Checks;
 
 use crate::args::{ServeArgs, ToleratedArgs};
+use crate::engine::{self, Wanted};
 use crate::files::Digest;
 use crate::state::{Batching, Settings};
 
 pub use fetch::FetchConfig;
+pub use inspect::InspectConfig;
 pub use monitoring::DEFAULT_PATH;
 pub use source::{Source, Versions};
 
@@ -44,8 +47,8 @@ const LEAST_QUEUE_ROWS: usize = 64;
 pub struct Config {
     /// Where the model comes from.
     pub source: Source,
-    /// Plans that the engine keeps.
-    pub max_plans: usize,
+    /// Which engine is wanted, and what it is given.
+    pub engines: engine::Settings,
     /// How requests are answered.
     pub settings: Settings,
     /// The ports with the API.
@@ -99,7 +102,9 @@ impl TryFrom<ServeArgs> for Config {
             model_copy_from,
             version_labels,
             input_checks,
-            engine,
+            engine: wanted,
+            #[cfg(feature = "ort")]
+            onnxruntime_library,
             engine_workers,
             max_plans,
             bind,
@@ -126,9 +131,7 @@ impl TryFrom<ServeArgs> for Config {
         } = args;
         let mut p = Checker(&mut problems);
         let cpus = runtime::cpus().get();
-        if !matches!(engine.as_str(), "auto" | "tract") {
-            p.0.add("--engine", &format!("must be auto or tract, is {engine:?}"));
-        }
+        let wanted = p.0.take("--engine", wanted.parse());
         let folder = FolderFlags {
             dir: model_dir,
             name: model_name,
@@ -215,7 +218,12 @@ impl TryFrom<ServeArgs> for Config {
         };
         let config = Self {
             source: described.source,
-            max_plans: p.number("--max-plans", &max_plans, 1..=10_000),
+            engines: engine::Settings {
+                wanted: wanted.unwrap_or(Wanted::Auto),
+                max_plans: p.number("--max-plans", &max_plans, 1..=10_000),
+                #[cfg(feature = "ort")]
+                onnxruntime: onnxruntime_library.into(),
+            },
             settings,
             data: ports
                 .into_iter()

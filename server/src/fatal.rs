@@ -18,6 +18,8 @@ pub enum Reason {
     ArtifactInvalid,
     /// The engine refuses the model.
     ModelLoadFailed,
+    /// The engine that is asked for is not there.
+    EngineUnavailable,
     /// The model does not fit into the container's memory.
     OutOfMemory,
     /// The files cannot be reached.
@@ -37,6 +39,7 @@ impl Reason {
             Self::DigestMismatch => "DigestMismatch",
             Self::ArtifactInvalid => "ArtifactInvalid",
             Self::ModelLoadFailed => "ModelLoadFailed",
+            Self::EngineUnavailable => "EngineUnavailable",
             Self::OutOfMemory => "OutOfMemory",
             Self::ArtifactUnavailable => "ArtifactUnavailable",
             Self::AccessDenied => "AccessDenied",
@@ -51,6 +54,7 @@ impl Reason {
             Self::DigestMismatch
             | Self::ArtifactInvalid
             | Self::ModelLoadFailed
+            | Self::EngineUnavailable
             | Self::OutOfMemory => 3,
             Self::ArtifactUnavailable
             | Self::AccessDenied

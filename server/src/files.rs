@@ -128,6 +128,16 @@ pub fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Fatal> {
     Ok(bytes)
 }
 
+/// Lists one file of `folder`.
+pub fn entry(folder: &Path, path: &str) -> Result<Entry, Fatal> {
+    let (size, sha256) = digest::hash_file(&folder.join(path), path)?;
+    Ok(Entry {
+        path: path.to_owned(),
+        size,
+        sha256,
+    })
+}
+
 /// Checks size and hash of `entry` without keeping its bytes.
 pub fn verify(folder: &Path, entry: &Entry) -> Result<(), Fatal> {
     if digest::hash_file(&folder.join(&entry.path), &entry.path)?

@@ -2,7 +2,7 @@
 //!
 //! It talks to nobody: not to Kubernetes, not to a store. The same binary's `fetch` role brings files of remote sources.
 //!
-//! Start: [`start`], [`args`] → [`config`] → [`run`] or [`fetch`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
+//! Start: [`start`], [`args`] → [`config`] → [`run`], [`fetch`] or [`inspect`]. A model: [`files`] → [`check`] → [`engine`] → [`model`], told by [`load`] on
 //! the thread of [`loader`]; measured and tidied up by [`keeper`]. A request: [`app`] → [`routes`] → [`queue`] (by [`admission`], [`batch`]) → [`workers`].
 //! What all requests share is [`state`]. Without Kubernetes: [`versions`] decides, [`loader`] follows them, [`history`] tells.
 
@@ -17,6 +17,7 @@ pub mod fatal;
 pub mod fetch;
 pub mod files;
 pub mod history;
+pub mod inspect;
 pub mod keeper;
 pub mod labels;
 pub mod load;

@@ -1,18 +1,22 @@
-//! Makes a model out of files: copy, digest, check, budget, engine, first run.
+//! Makes a model out of files: copy, digest, check, choice of the engine, budget, engine, first run.
 //!
 //! Runs on a thread of its own with a large stack, because engines recurse over graphs; a panic there is a refusal of the
 //! model, not the end of the process. Called by `loader.rs`, and by tests.
 
+pub(crate) mod attempt;
+pub(crate) mod named;
+
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aimass_chassis::units::FlagBytes;
+use aimass_protocol::Signature;
 
-use crate::check::{Surroundings, check};
+use crate::check::{Features, Refusal, Surroundings, check, features};
 use crate::config::Origin;
-use crate::engine::tract::{self, Source, Tract};
+use crate::engine::choose::choose;
+use crate::engine::{Limits, Material, Settings, Source};
 use crate::fatal::{Fatal, Reason};
 use crate::files::{self, Digest, Entry};
 use crate::labels;
@@ -41,32 +45,105 @@ pub fn wait(origin: &Origin) -> Result<(), Fatal> {
 /// Loads the model and runs it once.
 ///
 /// # Errors
-/// The files cannot be had or are not what they should be, or the engine refuses them.
-pub fn load(origin: &Origin, max_plans: usize) -> Result<Model, Fatal> {
+/// The files cannot be had or are not what they should be, or the engine refuses them or is not there.
+pub fn load(origin: &Origin, engines: &Settings) -> Result<Model, Fatal> {
+    attempt::available(engines)?;
+    let checked = checked(origin)?;
+    let choice = choose(engines.wanted, &checked.features, &checked.signature);
+    tracing::info!(
+        model.engine = choice.engine.as_str(),
+        "the engine is chosen: {}",
+        choice.because.sentence()
+    );
+    let Checked {
+        digest,
+        total_bytes: _, // told by `check_files`
+        bytes,
+        path,
+        folder,
+        files,
+        features,
+        signature,
+        labels,
+        budget_bytes,
+    } = checked;
+    // What is large is dropped before an engine reads it once more.
+    let bytes = (bytes.len() as u64 <= IN_MEMORY_BYTES).then_some(bytes);
+    let material = Material {
+        source: match &bytes {
+            Some(bytes) => Source::Bytes(bytes),
+            None => Source::File(&path),
+        },
+        folder: &folder,
+        files: &files,
+        features: &features,
+        signature: &signature,
+        limits: Limits {
+            max_plans: engines.max_plans,
+            budget_bytes,
+        },
+    };
+    let model = attempt::attempt(engines.wanted, choice, &material, &digest.to_string())?;
+    Ok(model.with_labels(labels))
+}
+
+/// A model whose files are complete and whose graph has passed the check.
+pub(crate) struct Checked {
+    /// Of its files.
+    pub(crate) digest: Digest,
+    /// Of all files.
+    pub(crate) total_bytes: u64,
+    /// The model file.
+    pub(crate) bytes: Vec<u8>,
+    /// Where that is.
+    pub(crate) path: PathBuf,
+    /// The folder that external data is relative to.
+    pub(crate) folder: PathBuf,
+    /// The files there.
+    pub(crate) files: Vec<PathBuf>,
+    /// What the graph consists of.
+    pub(crate) features: Features,
+    /// What the model takes and gives.
+    pub(crate) signature: Signature,
+    /// Names of its classes; empty if there are none beside it.
+    pub(crate) labels: Vec<String>,
+    /// What the model may hold beyond its files; `None` without a memory limit.
+    pub(crate) budget_bytes: Option<u64>,
+}
+
+/// Everything before an engine sees the model.
+fn checked(origin: &Origin) -> Result<Checked, Fatal> {
     let (digest, entries) = gather(origin)?;
-    let entry = files::model_file(&entries)?;
+    check_files(&origin.folder, origin.beside_bytes, digest, &entries)
+}
+
+/// `beside`: bytes of memory that another version holds meanwhile.
+fn check_files(
+    folder: &Path,
+    beside: u64,
+    digest: Digest,
+    entries: &[Entry],
+) -> Result<Checked, Fatal> {
+    let entry = files::model_file(entries)?;
     let limit = memory::container_limit();
-    let beside = origin.beside_bytes;
     let budget = limit.map(|limit| memory::budget_of(limit).saturating_sub(beside));
     let total = entries
         .iter()
         .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
     within_limit(total, limit, beside)?;
 
-    let bytes = files::read(&origin.folder, entry)?;
+    let bytes = files::read(folder, entry)?;
     for other in entries.iter().filter(|other| other.path != entry.path) {
-        files::verify(&origin.folder, other)?;
+        files::verify(folder, other)?;
     }
-    let folder = origin
-        .folder
-        .join(Path::new(&entry.path).parent().unwrap_or(Path::new("")));
-    let siblings = siblings(&entries, &entry.path);
+    let siblings = siblings(entries, &entry.path);
     let surroundings = Surroundings {
         files: &siblings,
         budget_bytes: budget.unwrap_or(UNLIMITED_BYTES),
     };
-    let signature = check(&bytes, &surroundings)
-        .map_err(|refusal| Fatal::new(Reason::ModelLoadFailed, refusal.to_string()))?;
+    let refused = |refusal: Refusal| Fatal::new(Reason::ModelLoadFailed, refusal.to_string());
+    let signature = check(&bytes, &surroundings).map_err(refused)?;
+    let features = features(&bytes).map_err(refused)?;
     tracing::info!(
         model.file = entry.path,
         model.bytes = total,
@@ -74,39 +151,20 @@ pub fn load(origin: &Origin, max_plans: usize) -> Result<Model, Fatal> {
         "the model's files are complete and checked"
     );
 
-    let labels = labels::beside(&origin.folder, &entries, entry, &signature);
-    let names = siblings.into_keys().map(PathBuf::from).collect();
-    let limits = tract::Limits {
-        max_plans,
+    let labels = labels::beside(folder, entries, entry, &signature);
+    let parent = Path::new(&entry.path).parent().unwrap_or(Path::new(""));
+    Ok(Checked {
+        digest,
+        bytes,
+        total_bytes: total,
+        path: folder.join(&entry.path),
+        folder: folder.join(parent),
+        files: siblings.into_keys().map(PathBuf::from).collect(),
+        features,
+        signature,
+        labels,
         budget_bytes: budget.map(|budget| budget - total.min(budget)),
-    };
-    let path = origin.folder.join(&entry.path);
-    contained(move || {
-        let source = if bytes.len() as u64 > IN_MEMORY_BYTES {
-            drop(bytes);
-            SourceKind::File(path)
-        } else {
-            SourceKind::Bytes(bytes)
-        };
-        let engine = Tract::load(&source.borrow(), &folder, names, signature, limits)?;
-        let model = Model::new(Box::new(engine), digest.to_string()).with_labels(labels);
-        model.warm_up()?;
-        Ok(model)
     })
-}
-
-enum SourceKind {
-    Bytes(Vec<u8>),
-    File(PathBuf),
-}
-
-impl SourceKind {
-    fn borrow(&self) -> Source<'_> {
-        match self {
-            Self::Bytes(bytes) => Source::Bytes(bytes),
-            Self::File(path) => Source::File(path),
-        }
-    }
 }
 
 /// Digest and files, after a copy was made. The digest is the expected one, if there is one.
@@ -170,18 +228,4 @@ fn siblings(entries: &[Entry], model: &str) -> BTreeMap<String, u64> {
     };
     let sized = |entry: &Entry| Some((relative(&entry.path)?, entry.size));
     entries.iter().filter_map(sized).collect()
-}
-
-/// Runs the engine's part: its refusals and panics become the model's.
-fn contained(load: impl FnOnce() -> Result<Model, crate::engine::Failure>) -> Result<Model, Fatal> {
-    match catch_unwind(AssertUnwindSafe(load)) {
-        Ok(result) => {
-            result.map_err(|failure| Fatal::new(Reason::ModelLoadFailed, failure.to_string()))
-        }
-        // Its text went to the log by the panic hook; it may hold paths.
-        Err(_) => Err(Fatal::new(
-            Reason::ModelLoadFailed,
-            "the engine panicked while it loaded the model; the log has the details",
-        )),
-    }
 }

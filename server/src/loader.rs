@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::{Origin, Source};
+use crate::engine::Settings;
 use crate::fatal::Fatal;
 use crate::keeper;
 use crate::load::{load, wait};
@@ -35,7 +36,7 @@ const FORGET: Duration = Duration::from_secs(600);
 /// The system gives no thread.
 pub fn start(
     source: Source,
-    max_plans: usize,
+    engines: Settings,
     state: State,
     reload: mpsc::Receiver<()>,
 ) -> std::io::Result<oneshot::Receiver<Fatal>> {
@@ -45,7 +46,7 @@ pub fn start(
         .stack_size(STACK_BYTES)
         .spawn(move || {
             let result = match &source {
-                Source::Folder(origin) => serve_folder(origin, max_plans, &state, &reload),
+                Source::Folder(origin) => serve_folder(origin, &engines, &state, &reload),
                 Source::Versions(versions) => {
                     let load = |folder: &Path, beside_bytes| {
                         let origin = Origin {
@@ -56,7 +57,7 @@ pub fn start(
                             in_place: true,
                             beside_bytes,
                         };
-                        load(&origin, max_plans)
+                        load(&origin, &engines)
                     };
                     follow::follow(versions, &load, &state, &reload)
                 }
@@ -71,11 +72,11 @@ pub fn start(
 
 fn serve_folder(
     origin: &Origin,
-    max_plans: usize,
+    engines: &Settings,
     state: &State,
     reload: &mpsc::Receiver<()>,
 ) -> Result<(), Fatal> {
-    load_into(origin, max_plans, state)?;
+    load_into(origin, engines, state)?;
     let mut pause = MIN_PAUSE;
     let mut last = Instant::now();
     while reload.recv().is_ok() {
@@ -85,7 +86,7 @@ fn serve_folder(
         loop {
             std::thread::park_timeout(pause);
             pause = pause.saturating_mul(2).min(MAX_PAUSE);
-            match load_into(origin, max_plans, state) {
+            match load_into(origin, engines, state) {
                 Ok(()) => break,
                 Err(fatal) => tracing::error!(error = %fatal, "failed to load the model anew"),
             }
@@ -95,10 +96,10 @@ fn serve_folder(
     Ok(())
 }
 
-fn load_into(origin: &Origin, max_plans: usize, state: &State) -> Result<(), Fatal> {
+fn load_into(origin: &Origin, engines: &Settings, state: &State) -> Result<(), Fatal> {
     wait(origin)?;
     let started = Instant::now();
-    let model = load(origin, max_plans)?;
+    let model = load(origin, engines)?;
     let version = state.settings().model_version.unwrap_or(FIRST_VERSION);
     serve(model.numbered(version), started.elapsed(), state);
     Ok(())
@@ -115,12 +116,14 @@ fn serve(model: Model, took: Duration, state: &State) {
         ("digest", model.digest().to_owned()),
         ("revision", settings.revision.clone().unwrap_or_default()),
         ("engine", model.engine().to_owned()),
+        ("engine_reason", model.because().word().to_owned()),
     ]);
     tracing::info!(
         model.name = settings.model_name,
         model.version = model.version(),
         model.digest = model.digest(),
         model.engine = model.engine(),
+        model.engine_reason = model.because().sentence(),
         model.bytes = model.memory().bytes,
         duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         "the model is loaded and has run"

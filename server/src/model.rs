@@ -14,7 +14,7 @@ use aimass_protocol::{Dim, Signature, Tensor};
 use tokio::time::Instant;
 
 use crate::batch::Costs;
-use crate::engine::{Engine, Failure, Memory, Shapes};
+use crate::engine::{Because, Engine, Failure, Memory, Shapes};
 use crate::shapes::Advice;
 
 pub use calibrate::{Timed, sizes};
@@ -34,6 +34,7 @@ const FREE_SIZES: [usize; 4] = [1, 16, 64, 224];
 /// A model that can be run.
 pub struct Model {
     engine: Box<dyn Engine>,
+    because: Because,
     digest: String,
     /// Names of its classes; empty if it has none beside it.
     labels: Vec<String>,
@@ -60,6 +61,7 @@ impl Model {
         let separable = separable(engine.signature());
         Self {
             engine,
+            because: Because::Configured,
             digest,
             labels: Vec::new(),
             advice: Advice::default(),
@@ -95,6 +97,12 @@ impl Model {
         self.engine.run(&probes).ok()
     }
 
+    /// The same model, with the reason why it runs on this engine.
+    #[must_use]
+    pub fn chosen(self, because: Because) -> Self {
+        Self { because, ..self }
+    }
+
     /// What the model takes and gives.
     pub fn signature(&self) -> &Signature {
         self.engine.signature()
@@ -119,6 +127,11 @@ impl Model {
     /// The engine's name.
     pub fn engine(&self) -> &'static str {
         self.engine.name()
+    }
+
+    /// Why it runs on that engine.
+    pub fn because(&self) -> Because {
+        self.because
     }
 
     /// What it holds at the moment.

@@ -47,7 +47,7 @@ pub fn run(config: Config) -> anyhow::Result<u8> {
 async fn serve(config: Config) -> anyhow::Result<u8> {
     let Config {
         source,
-        max_plans,
+        engines,
         settings,
         data,
         admin: admin_address,
@@ -91,7 +91,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         }
     }
     workers::start(engine_workers, &state).context("failed to start the engine's threads")?;
-    let failure = loader::start(source, max_plans, state.clone(), reloads)
+    let failure = loader::start(source, engines, state.clone(), reloads)
         .context("failed to start the loading thread")?;
 
     let closing = Stop::new();

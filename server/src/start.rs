@@ -1,6 +1,7 @@
 //! From a command line to an exit code: what `main.rs` does after the first checks.
 //!
-//! The only file that writes to stderr: what stops a start is for the person who started it.
+//! The only file that writes to stderr and stdout: what stops a start, and what `inspect` says, is for the person who
+//! started it. Everything else is logged.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -9,7 +10,7 @@ use aimass_chassis::args::{EXIT_USAGE, LogArgs, Problems};
 
 use crate::args::{Command, parse};
 use crate::config::{Config, FetchConfig};
-use crate::{fetch, run};
+use crate::{fetch, inspect, run};
 
 /// Runs what `words` say.
 pub fn start(words: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -29,6 +30,11 @@ pub fn start(words: impl IntoIterator<Item = OsString>) -> ExitCode {
                 fetch::run(&config)
             })
         }
+        Some(Command::Inspect(args)) => match inspect::inspect(args.into()) {
+            Ok(Ok((report, code))) => say(&report, code),
+            Ok(Err(fatal)) => refuse(&fatal.to_string(), fatal.reason.exit_code()),
+            Err(error) => refuse(&format!("aimass-server: {error:#}"), 1),
+        },
     }
 }
 
@@ -48,6 +54,13 @@ fn logged<C>(
         Ok(code) => code.into(),
         Err(error) => refuse(&format!("aimass-server: {error:#}"), 1),
     }
+}
+
+/// Answers the person who asked.
+#[expect(clippy::print_stdout, reason = "see the top of the file")]
+fn say(text: &str, code: u8) -> ExitCode {
+    print!("{text}");
+    code.into()
 }
 
 /// Tells why nothing was started.

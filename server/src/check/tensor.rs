@@ -19,6 +19,16 @@ pub(super) struct Stored<'a> {
     is_external: bool,
 }
 
+impl<'a> Stored<'a> {
+    /// The file that its data lies in, if it is not in the model file.
+    pub(super) fn location(&self) -> Option<&'a str> {
+        let location = self.external.iter().find(|(name, _)| *name == "location");
+        location
+            .filter(|_| self.is_external)
+            .map(|(_, value)| *value)
+    }
+}
+
 /// Bytes of an element by ONNX's number of its type; 0 for strings, `None` for types that nothing here knows.
 const fn element_size(element_type: i64) -> Option<u64> {
     Some(match element_type {

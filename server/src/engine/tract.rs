@@ -15,30 +15,14 @@ use aimass_protocol::{Signature, Tensor};
 use tokio::time::Instant;
 use tract_onnx::data_resolver::{FopenDataResolver, ModelDataResolver};
 use tract_onnx::prelude::{
-    Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, TVec, TractResult,
+    Framework, InferenceFact, InferenceModel, InferenceModelExt, IntoRunnable, TVec, TractError,
+    TractResult,
 };
-use tract_onnx::tract_hir::internal::{anyhow, format_err};
+use tract_onnx::tract_hir::internal::anyhow;
 
-use crate::engine::{Engine, Failure, Memory, Shapes};
+use crate::engine::{Engine, Failure, Material, Memory, Shapes, Source};
 use describe::{failure, unsupported};
 use plans::{Plan, Plans};
-
-/// Where the model's bytes are. They have been checked before.
-pub enum Source<'a> {
-    /// In memory: what was hashed is what is parsed.
-    Bytes(&'a [u8]),
-    /// A file of a private copy, too large to hold twice.
-    File(&'a Path),
-}
-
-/// How much the engine may hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Plans kept; the one unused for longest goes first.
-    pub max_plans: usize,
-    /// Bytes for plans beyond the model itself; `None` without a memory limit.
-    pub budget_bytes: Option<u64>,
-}
 
 /// A model loaded into tract.
 pub struct Tract {
@@ -53,28 +37,27 @@ pub struct Tract {
 }
 
 impl Tract {
-    /// Parses the model. `folder` is where its external data lies, `files` the only names allowed there, relative to it;
-    /// `weight_bytes` is the size of all files.
-    pub fn load(
-        source: &Source<'_>,
-        folder: &Path,
-        files: Vec<PathBuf>,
-        signature: Signature,
-        limits: Limits,
-    ) -> Result<Self, Failure> {
+    /// Parses the model.
+    ///
+    /// # Errors
+    /// tract cannot read the file, or lacks a type or an operator.
+    pub fn load(material: &Material<'_>) -> Result<Self, Failure> {
+        let Material {
+            source,
+            folder,
+            files,
+            features: _, // tract takes every graph as it is
+            signature,
+            limits,
+        } = material;
         for spec in signature.inputs().iter().chain(signature.outputs()) {
             if convert::datum(spec.datatype).is_none() {
-                let name = spec.datatype.oip_name();
-                return Err(Failure::new(
-                    &spec.name,
-                    format!("type {name} is not supported"),
-                ));
+                return Err(Failure::datatype(&spec.name, spec.datatype));
             }
         }
-        let weight_bytes = size_of_all(folder, &files);
         let listed = Listed {
             root: folder.canonicalize().ok(),
-            files,
+            files: files.to_vec(),
         };
         let mut onnx = tract_onnx::onnx()
             .with_ignore_value_info(true)
@@ -93,10 +76,10 @@ impl Tract {
         }
         unsupported(&parsed.model)?;
         Ok(Self {
-            signature,
+            signature: (*signature).clone(),
             parsed: parsed.model,
-            weight_bytes,
-            plans: Mutex::new(Plans::new(limits)),
+            weight_bytes: material.weight_bytes(),
+            plans: Mutex::new(Plans::new(*limits)),
             building: Mutex::new(()),
         })
     }
@@ -128,7 +111,7 @@ impl Tract {
         let bytes = plans::live_bytes(&typed)?.saturating_add(self.weight_bytes);
         self.plans()
             .make_room(bytes, shapes)
-            .map_err(|text| format_err!("{text}"))?;
+            .map_err(TractError::new)?;
         let runnable = typed.into_optimized()?.into_runnable()?;
         Ok(Plan::new(runnable, bytes))
     }
@@ -187,11 +170,6 @@ impl Engine for Tract {
         let forgotten = self.plans().remove_unused(since);
         drop(forgotten);
     }
-}
-
-fn size_of_all(folder: &Path, files: &[PathBuf]) -> u64 {
-    let size = |file| std::fs::metadata(folder.join(file)).map_or(0, |metadata| metadata.len());
-    files.iter().map(size).sum()
 }
 
 /// Opens external data of listed names only: the check has refused others already, this is the second lock.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_chassis::listener::Connection;
+use aimass_protocol::error::Kind;
 use aimass_protocol::{DataType, Error, Tensor};
 use axum::body::Body;
 use axum::http::Request;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::caller;
 use super::record::Trace;
 use super::wire::Wire;
+use crate::engine::{self, Failure};
 use crate::model::{MAX_ROWS, Model};
 use crate::queue::{Done, Ended, Way, Work};
 use crate::shapes::{self, Refused};
@@ -188,9 +190,21 @@ async fn run(
     trace.times = Some(times);
     match result {
         Ok(outputs) => Ok(outputs),
-        Err(Ended::Refused(failure)) => Err(Error::engine_rejected(&failure.node, &failure.reason)),
+        Err(Ended::Refused(failure)) => Err(refused(model, &failure)),
         Err(Ended::Panicked) => Err(Error::internal(trace.id())),
     }
+}
+
+/// An input that the engine cannot hold is the caller's tensor, called as the caller calls it.
+fn refused(model: &Model, failure: &Failure) -> Error {
+    if failure.kind != engine::Kind::Input {
+        return Error::engine_rejected(&failure.node, &failure.reason);
+    }
+    let signature = model.signature();
+    let index = signature.input(&failure.node);
+    let name = index.and_then(|index| signature.input_names().get(index));
+    let (name, reason) = (name.unwrap_or(&failure.node), &failure.reason);
+    Error::new(Kind::BadTensor, format!("Input \"{name}\": {reason}"))
 }
 
 /// When a request is given up.

@@ -99,6 +99,7 @@ fn metadata(state: &State, trace: &mut Trace) -> Result<Reply, Error> {
     );
     properties.extend([
         ("engine", model.engine()),
+        ("engine_reason", model.because().word()),
         ("max_batch_size", rows.as_str()),
     ]);
     Ok(Reply::json(model_document(&ModelDocument {

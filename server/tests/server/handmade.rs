@@ -3,9 +3,13 @@
 use std::fs;
 use std::sync::Arc;
 
+use aimass_server::config::Origin;
+use aimass_server::engine::Wanted;
+use aimass_server::fatal::Fatal;
+use aimass_server::model::Model;
 use aimass_server::state::Slot;
 
-use super::serving::{Server, load_folder, settings};
+use super::serving::{Server, load_folder, load_on, settings};
 
 /// A field with bytes; fields up to 15, bytes up to 16383.
 fn bytes(field: u8, bytes: &[u8]) -> Vec<u8> {
@@ -102,10 +106,23 @@ fn folder(model: &[u8]) -> tempfile::TempDir {
     folder
 }
 
+/// A model whose weights, 10 and 20, lie in a file of their own.
+pub(crate) fn with_external_weights(file: &str, wanted: Wanted) -> Result<Model, Fatal> {
+    let folder = folder(&adding(2, &external(file, "4")));
+    let (from, to) = ("model/data/weights.bin", format!("model/{file}"));
+    fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
+    let origin = Origin {
+        folder: folder.path().join("model"),
+        copy_from: None,
+        wait: false,
+        digest: None,
+    };
+    load_on(wanted, origin)
+}
+
 #[tokio::test]
 async fn weights_may_be_in_a_file_of_their_own() {
-    let folder = folder(&adding(2, &external("data/weights.bin", "4")));
-    let model = load_folder(&folder.path().join("model")).unwrap();
+    let model = with_external_weights("data/weights.bin", Wanted::Auto).unwrap();
     let server = Server::loading(settings());
     aimass_server::workers::start(1, &server.state).unwrap();
     server.state.set_slot(Slot::Ready(Arc::new(model)));

@@ -112,7 +112,10 @@ fn an_operator_that_the_engine_lacks_is_named() {
     let mut other = whole;
     other[at..at + 4].copy_from_slice(b"Warp");
     let message = refused("another operator", &other);
-    assert_eq!(message, "node y: operator Warp is not supported");
+    assert_eq!(
+        message,
+        "node y: operator Warp is not supported by Tract: try engine: OnnxRuntime"
+    );
 }
 
 #[test]

@@ -13,10 +13,13 @@ mod batches;
 #[path = "../../../protocol/testdata/cases.rs"]
 mod cases;
 mod conformance;
+mod engines;
 mod fetching;
+mod graphs;
 mod grpc;
 mod handmade;
 mod hostile;
+mod inspecting;
 mod labels;
 mod limits;
 mod panics;

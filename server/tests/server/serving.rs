@@ -9,6 +9,7 @@ use aimass_chassis::metrics::{Registry, encode};
 use aimass_chassis::readiness::Readiness;
 use aimass_protocol::Checks;
 use aimass_server::config::Origin;
+use aimass_server::engine::Wanted;
 use aimass_server::fatal::Fatal;
 use aimass_server::metrics::Metrics;
 use aimass_server::model::Model;
@@ -43,6 +44,37 @@ pub(crate) fn settings() -> Settings {
         workers: 1,
         batching: Batching::default(),
     }
+}
+
+/// What engines are given in these tests.
+pub(crate) fn engines(wanted: Wanted) -> aimass_server::engine::Settings {
+    aimass_server::engine::Settings {
+        wanted,
+        max_plans: 32,
+        #[cfg(feature = "ort")]
+        onnxruntime: onnxruntime(),
+    }
+}
+
+/// Whether this binary has onnxruntime, and its library is at hand.
+pub(crate) fn has_onnxruntime() -> bool {
+    #[cfg(feature = "ort")]
+    return onnxruntime().exists();
+    #[cfg(not(feature = "ort"))]
+    false
+}
+
+/// Where the library is that the tests are to use.
+#[cfg(feature = "ort")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests with this feature are told so"
+)]
+fn onnxruntime() -> PathBuf {
+    let library = std::env::var_os("AIMASS_ONNXRUNTIME_LIBRARY");
+    library
+        .unwrap_or("/usr/lib/libonnxruntime.so".into())
+        .into()
 }
 
 /// A server in this process.
@@ -169,9 +201,15 @@ pub(crate) fn load_folder(folder: &Path) -> Result<Model, Fatal> {
 }
 
 pub(crate) fn load_origin(origin: Origin) -> Result<Model, Fatal> {
+    load_on(Wanted::Auto, origin)
+}
+
+/// As [`load_origin`], on an engine that is asked for.
+pub(crate) fn load_on(wanted: Wanted, origin: Origin) -> Result<Model, Fatal> {
+    let engines = engines(wanted);
     let thread = std::thread::Builder::new().stack_size(64 << 20);
     thread
-        .spawn(move || aimass_server::load::load(&origin, 32))
+        .spawn(move || aimass_server::load::load(&origin, &engines))
         .unwrap()
         .join()
         .unwrap()

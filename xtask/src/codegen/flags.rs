@@ -15,11 +15,12 @@ use crate::places::Places;
 use crate::{step, test};
 
 /// What is asked for help, in the order of the page.
-const COMMANDS: [(&str, &[&str]); 4] = [
+const COMMANDS: [(&str, &[&str]); 5] = [
     ("aimass-operator", &[]),
     ("aimass-operator", &["render"]),
     ("aimass-server", &[]),
     ("aimass-server", &["fetch"]),
+    ("aimass-server", &["inspect"]),
 ];
 
 /// The page.

@@ -118,6 +118,7 @@ fn t03_only_an_engines_own_file_names_its_crate() {
         "tract_onnx",
         "tract_core",
         "tract_hir",
+        "rten",
         "rten_tensor",
         "ort",
     ];

@@ -4,27 +4,23 @@
 
 use tract_onnx::prelude::{InferenceModel, TractError};
 
-use crate::engine::Failure;
-
-/// Bytes of an engine's text that are kept.
-const MAX_TEXT: usize = 512;
+use crate::engine::failure::{MAX_TEXT, OverBudget, one_line};
+use crate::engine::{Failure, Kind};
 
 /// The node and the cause in `error`.
 pub(super) fn failure(error: &TractError) -> Failure {
     let node = error.chain().find_map(|link| quoted(&link.to_string()));
-    Failure::new(
-        node.unwrap_or_else(|| "(graph)".to_owned()),
-        root_cause(error),
-    )
+    let kind = match error.downcast_ref::<OverBudget>() {
+        Some(_) => Kind::Memory,
+        None => Kind::Engine,
+    };
+    let node = node.unwrap_or_else(|| "(graph)".to_owned());
+    Failure::new(node, root_cause(error)).of(kind)
 }
 
 /// The innermost text, on one line.
 pub(super) fn root_cause(error: &TractError) -> String {
-    let text = error.root_cause().to_string();
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.get(..line.floor_char_boundary(MAX_TEXT))
-        .unwrap_or_default()
-        .to_owned()
+    one_line(&error.root_cause().to_string())
 }
 
 /// Refuses a graph with operators that the engine does not have, naming the first.
@@ -35,8 +31,7 @@ pub(super) fn unsupported(model: &InferenceModel) -> Result<(), Failure> {
             .strip_prefix("Unimplemented(")
             .and_then(|name| name.strip_suffix(')'));
         if let Some(operator) = missing {
-            let reason = format!("operator {operator} is not supported");
-            return Err(Failure::new(&node.name, reason));
+            return Err(Failure::operator(&node.name, operator));
         }
     }
     Ok(())
@@ -62,12 +57,25 @@ mod tests {
             .context("Infering facts")
             .context("Failed analyse for node #3 \"conv1\" Conv");
         let failure = failure(&error);
-        assert_eq!(failure, Failure::new("conv1", "cannot unify 3 with 4"));
+        let expect = Failure::new("conv1", "cannot unify 3 with 4").of(Kind::Engine);
+        assert_eq!(failure, expect);
         assert_eq!(failure.to_string(), "node conv1: cannot unify 3 with 4");
     }
 
     #[test]
     fn an_error_without_a_node_is_about_the_graph() {
-        assert_eq!(failure(&anyhow!("bad")), Failure::new("(graph)", "bad"));
+        let expect = Failure::new("(graph)", "bad").of(Kind::Engine);
+        assert_eq!(failure(&anyhow!("bad")), expect);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_from_what_is_not_understood() {
+        let over = OverBudget {
+            needed: 3 << 20,
+            left: 1 << 20,
+        };
+        let failure = failure(&TractError::new(over).context("preparing"));
+        assert_eq!(failure.kind, Kind::Memory);
+        assert!(failure.reason.starts_with("one run needs about 3 MiB"));
     }
 }

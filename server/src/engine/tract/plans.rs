@@ -10,8 +10,8 @@ use tract_onnx::prelude::{
     TValue, TVec, TractResult, TypedModel, TypedRunnableModel, TypedSimpleState,
 };
 
-use super::Limits;
-use crate::engine::Shapes;
+use crate::engine::failure::OverBudget;
+use crate::engine::{Limits, Shapes};
 
 /// States of one plan that wait for their next run; more workers than this are unusual.
 const IDLE_STATES: usize = 64;
@@ -118,7 +118,7 @@ impl Plans {
     ///
     /// A plan for several rows never drives out the last used one for a single row: to be faster for some is not worth
     /// building anew for all others.
-    pub(super) fn make_room(&mut self, bytes: u64, shapes: &Shapes) -> Result<(), String> {
+    pub(super) fn make_room(&mut self, bytes: u64, shapes: &Shapes) -> Result<(), OverBudget> {
         let Some(budget) = self.limits.budget_bytes else {
             return Ok(());
         };
@@ -135,11 +135,10 @@ impl Plans {
         }
         let held = if kept.is_some() { self.bytes() } else { 0 };
         if held.saturating_add(bytes) > budget {
-            return Err(format!(
-                "one run needs about {} MiB of memory, and {} MiB are left below the limit",
-                bytes.div_ceil(1 << 20),
-                budget.saturating_sub(held) >> 20
-            ));
+            return Err(OverBudget {
+                needed: bytes,
+                left: budget.saturating_sub(held),
+            });
         }
         Ok(())
     }

@@ -1,0 +1,61 @@
+//! A model that a person names: a folder, or one file with the external data that it asks for.
+//!
+//! Called by `inspect.rs`. What else lies beside the file is not the model's, so it is neither read nor hashed.
+
+use std::path::{Component, Path};
+
+use crate::check::features;
+use crate::config::Origin;
+use crate::fatal::{Fatal, Reason};
+use crate::files::{self, Digest, Entry};
+
+use super::Checked;
+
+/// Reads and checks the model, as a server would.
+pub(crate) fn checked(path: &Path) -> Result<Checked, Fatal> {
+    if path.is_dir() {
+        return super::checked(&Origin {
+            folder: path.to_owned(),
+            copy_from: None,
+            wait: false,
+            digest: None,
+            in_place: false,
+            beside_bytes: 0,
+        });
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(name) = name else {
+        let text = "the model must be a file or a folder with a name in UTF-8";
+        return Err(Fatal::new(Reason::ArtifactInvalid, text));
+    };
+    let model = files::entry(folder, name)?;
+    let bytes = files::read(folder, &model)?;
+    let mut entries = vec![model];
+    // What cannot be read as a graph is the check's to refuse.
+    let external = features(&bytes).map(|features| features.external);
+    for location in external.unwrap_or_default().into_keys() {
+        if is_below(&location) && folder.join(&location).is_file() {
+            entries.push(files::entry(folder, &location)?);
+        }
+    }
+    let digest = digest(&entries);
+    super::check_files(folder, 0, digest, &entries)
+}
+
+fn is_below(location: &str) -> bool {
+    let path = Path::new(location);
+    path.components()
+        .all(|part| matches!(part, Component::Normal(_)))
+}
+
+/// That of the one file, or of a folder with these files.
+fn digest(entries: &[Entry]) -> Digest {
+    match entries {
+        [entry] => Digest::of_hex(&entry.sha256),
+        entries => Digest::of_folder(entries),
+    }
+}
