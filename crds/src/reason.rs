@@ -119,6 +119,8 @@ reasons! {
     OutOfMemory,
     /// The engine refuses the model.
     ModelLoadFailed,
+    /// The engine that the spec names is not there: no image has it, or the image lacks its library.
+    EngineUnavailable,
     /// A container ends again and again.
     CrashLooping,
     /// A pod was evicted from its node.

@@ -59,6 +59,10 @@ pub struct PlatformArgs {
     /// Image of the model server. Another image makes new revisions, so change it deliberately.
     #[arg(long, env = "AIMASS_SERVER_IMAGE", default_value = concat!("aimass-server:", env!("CARGO_PKG_VERSION")))]
     pub server_image: String,
+    /// Image of the model server with onnxruntime in it. Default: that of --server-image, its tag followed by -ort;
+    /// none if that has no tag or a digest.
+    #[arg(long, env = "AIMASS_ONNXRUNTIME_SERVER_IMAGE")]
+    pub onnxruntime_server_image: Option<String>,
     /// Allow sources with http:// besides https://.
     #[arg(long, env = "AIMASS_ALLOW_HTTP")]
     pub allow_http: bool,

@@ -78,12 +78,26 @@ pub(crate) fn platform(args: &PlatformArgs) -> Result<Platform, Problems> {
 fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
     let PlatformArgs {
         server_image,
+        onnxruntime_server_image,
         allow_http,
         allow_host,
     } = args;
-    if server_image.is_empty() || server_image.contains(char::is_whitespace) {
-        let rule = format!("must be an image reference, is {server_image:?}");
-        problems.add("--server-image", &rule);
+    let onnxruntime_image = onnxruntime_server_image
+        .clone()
+        .or_else(|| with_onnxruntime(server_image));
+    let images = [
+        ("--server-image", Some(server_image)),
+        (
+            "--onnxruntime-server-image",
+            onnxruntime_server_image.as_ref(),
+        ),
+    ];
+    for (flag, image) in images {
+        if let Some(image) = image
+            && (image.is_empty() || image.contains(char::is_whitespace))
+        {
+            problems.add(flag, &format!("must be an image reference, is {image:?}"));
+        }
     }
     for host in allow_host {
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
@@ -94,9 +108,17 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
     }
     Platform {
         server_image: server_image.clone(),
+        onnxruntime_image,
         allow_http: *allow_http,
         allow_hosts: allow_host.clone(),
     }
+}
+
+/// The variant of an image that `cargo xtask image` builds beside it. A digest names one image and no other.
+fn with_onnxruntime(image: &str) -> Option<String> {
+    let (_, name) = image.rsplit_once('/').unwrap_or(("", image));
+    let has_tag = name.contains(':') && !name.contains('@');
+    has_tag.then(|| format!("{image}-ort"))
 }
 
 /// A namespace, or `None` if empty.
@@ -152,6 +174,20 @@ mod tests {
         );
         assert!(text.contains("is \"A_b\""), "{text}");
         assert!(text.contains("\"a/b\"") && !text.contains("good"), "{text}");
+    }
+
+    #[test]
+    fn the_image_with_onnxruntime_stands_beside_the_servers() {
+        let image = |flags: &[&str]| config(flags).unwrap().platform.onnxruntime_image;
+        let tagged = image(&["--server-image=a.example:5000/server:1"]);
+        assert_eq!(tagged.as_deref(), Some("a.example:5000/server:1-ort"));
+        assert_eq!(image(&["--server-image=a.example:5000/server"]), None);
+        assert_eq!(image(&["--server-image=server:1@sha256:00"]), None);
+        let said = image(&[
+            "--server-image=server@sha256:00",
+            "--onnxruntime-server-image=b",
+        ]);
+        assert_eq!(said.as_deref(), Some("b"));
     }
 
     #[test]

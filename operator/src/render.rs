@@ -204,6 +204,7 @@ mod tests {
     fn platform() -> Platform {
         Platform {
             server_image: "server:1".to_owned(),
+            onnxruntime_image: None,
             allow_http: false,
             allow_hosts: Vec::new(),
         }

@@ -49,6 +49,7 @@ pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Conte
         election: Election::Off,
         platform: Platform {
             server_image: "server:1".to_owned(),
+            onnxruntime_image: None,
             allow_http: false,
             allow_hosts: Vec::new(),
         },

@@ -172,6 +172,7 @@ async fn launch(
         election,
         platform: Platform {
             server_image: settings.server_image.to_owned(),
+            onnxruntime_image: None,
             allow_http: false,
             allow_hosts: Vec::new(),
         },

@@ -90,7 +90,8 @@ pub struct Runtime {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Builtin {
-    /// What computes: Auto (the best engine that can load the model) or Tract. Default: Auto.
+    /// What computes: Auto (Tract or Rten, whichever the model's graph speaks for), Tract, Rten or
+    /// OnnxRuntime (in an image of its own). Default: Auto.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
 
@@ -105,11 +106,15 @@ pub struct Builtin {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[schemars(transform = scalars::without_description)]
 pub enum Engine {
-    /// The best engine that can load the model; the same in all pods of a revision.
+    /// Tract or Rten, by the model's graph; the same in all pods of a revision.
     #[default]
     Auto,
     /// tract, in pure Rust.
     Tract,
+    /// rten, in pure Rust: any shape without preparation.
+    Rten,
+    /// onnxruntime, a shared library in an image of its own.
+    OnnxRuntime,
 }
 
 /// What each pod asks for and may use.

@@ -92,6 +92,7 @@ fn observed(reference: Reference) -> Observed {
         now: Timestamp::from_second(1_800_000_000).unwrap(),
         platform: Platform {
             server_image: "aimass.test/aimass-server:dev".to_owned(),
+            onnxruntime_image: Some("aimass.test/aimass-server:dev-ort".to_owned()),
             allow_http: false,
             allow_hosts: vec!["models.internal".to_owned()],
         },

@@ -31,6 +31,8 @@ pub struct Observed {
 pub struct Platform {
     /// Image of the model server, with tag or digest. Part of each new revision's hash.
     pub server_image: String,
+    /// The same with onnxruntime in it, for models that ask for that; `None` if there is none.
+    pub onnxruntime_image: Option<String>,
     /// Whether `http://` sources are allowed besides `https://`.
     pub allow_http: bool,
     /// Hosts that `fetch` may reach although their addresses are private (`--allow-host`).

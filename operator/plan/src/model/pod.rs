@@ -46,12 +46,7 @@ pub(crate) fn template(
         }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
-            containers: vec![containers::server(
-                valid,
-                platform,
-                content,
-                (revision, number),
-            )],
+            containers: vec![containers::server(valid, content, (revision, number))],
             enable_service_links: Some(false),
             image_pull_secrets: some(
                 runtime

@@ -76,12 +76,12 @@ fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
         "schema": 1,
         "model": {"format": "Onnx", "source": source_identity(&valid.source, content)},
         "server": {
-            "image": platform.server_image,
+            "image": runtime.image,
             "stopGraceSeconds": STOP_GRACE,
             "fetch": fetch(&valid.source, platform),
         },
         "runtime": {
-            "engine": match runtime.engine { Engine::Auto => "Auto", Engine::Tract => "Tract" },
+            "engine": engine(runtime.engine),
             "threads": runtime.threads,
             "requests": runtime.resources.requests,
             "limits": runtime.resources.limits,
@@ -107,6 +107,16 @@ fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
         identity["batching"] = json!({"maxSize": max_size, "maxDelayMilliseconds": delay});
     }
     identity
+}
+
+/// Part of the hash of every revision: never renamed.
+fn engine(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Auto => "Auto",
+        Engine::Tract => "Tract",
+        Engine::Rten => "Rten",
+        Engine::OnnxRuntime => "OnnxRuntime",
+    }
 }
 
 /// What the platform allows this one source; the rest of its list changes no revision.

@@ -98,6 +98,8 @@ pub(crate) enum Source {
 #[derive(Clone, Debug)]
 pub(crate) struct Runtime {
     pub(crate) engine: Engine,
+    /// The server's, with that engine in it.
+    pub(crate) image: String,
     /// 1 to 64.
     pub(crate) threads: i64,
     pub(crate) resources: Resources,
@@ -136,7 +138,7 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
         uid: model.metadata.uid.clone().filter(|uid| !uid.is_empty()),
         served_name,
         source: fields::source(&spec.model, platform)?,
-        runtime: runtime(&spec.runtime.clone().unwrap_or_default())?,
+        runtime: runtime(&spec.runtime.clone().unwrap_or_default(), platform)?,
         batching: batching::batching(&spec.batching.clone().unwrap_or_default())?,
         restart_token: spec
             .restart_token
@@ -165,8 +167,13 @@ fn name(text: &str) -> Result<Name, Rejection> {
     }
 }
 
-fn runtime(wire: &WireRuntime) -> Result<Runtime, Rejection> {
+fn runtime(wire: &WireRuntime, platform: &Platform) -> Result<Runtime, Rejection> {
     let builtin = wire.builtin.clone().unwrap_or_default();
+    let engine = builtin.engine.unwrap_or_default();
+    let image = match engine {
+        Engine::Auto | Engine::Tract | Engine::Rten => Some(&platform.server_image),
+        Engine::OnnxRuntime => platform.onnxruntime_image.as_ref(),
+    };
     let resources = resources::resources(&wire.resources.clone().unwrap_or_default())?;
     let threads = match builtin.threads {
         Some(threads) => i64::from(fields::integer(
@@ -189,7 +196,8 @@ fn runtime(wire: &WireRuntime) -> Result<Runtime, Rejection> {
         .flatten()
         .map(|secret| secret.secret_name.clone());
     Ok(Runtime {
-        engine: builtin.engine.unwrap_or_default(),
+        engine,
+        image: image.ok_or(Rejection::NoOnnxRuntime)?.clone(),
         threads,
         resources,
         node_selector: wire.node_selector.clone().unwrap_or_default(),

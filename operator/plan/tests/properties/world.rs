@@ -58,6 +58,7 @@ impl World {
             now: self.now(),
             platform: Platform {
                 server_image: IMAGE.to_owned(),
+                onnxruntime_image: None,
                 allow_http: false,
                 allow_hosts: vec!["models.internal".to_owned()],
             },

@@ -48,7 +48,7 @@ fn killed(facts: &Facts<'_>) -> Option<PodFailure> {
 
 /// The model, as the engine found it.
 pub(super) fn model(facts: &Facts<'_>) -> Option<PodFailure> {
-    written(facts, &[Reason::ModelLoadFailed])
+    written(facts, &[Reason::ModelLoadFailed, Reason::EngineUnavailable])
 }
 
 /// Any other end, seen more than once.

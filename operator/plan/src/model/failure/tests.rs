@@ -169,6 +169,7 @@ fn what_a_container_wrote_is_its_reason_and_the_second_refusal_is_decisive() {
         ("ArtifactInvalid", Reason::ArtifactInvalid),
         ("DigestMismatch", Reason::DigestMismatch),
         ("ModelLoadFailed", Reason::ModelLoadFailed),
+        ("EngineUnavailable", Reason::EngineUnavailable),
     ] {
         check(&written(name, 3, 0), Some((reason, false)));
         check(&written(name, 3, 1), Some((reason, true)));

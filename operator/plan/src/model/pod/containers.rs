@@ -20,7 +20,6 @@ use crate::model::valid::{Batching, Source, Valid};
 /// The container that serves.
 pub(super) fn server(
     valid: &Valid,
-    platform: &Platform,
     content: &Content,
     (revision, number): (&str, i64),
 ) -> Container {
@@ -52,6 +51,8 @@ pub(super) fn server(
             match runtime.engine {
                 Engine::Auto => "auto",
                 Engine::Tract => "tract",
+                Engine::Rten => "rten",
+                Engine::OnnxRuntime => "onnxruntime",
             }
         ),
         format!("--engine-workers={}", runtime.threads),
@@ -65,7 +66,7 @@ pub(super) fn server(
     args.extend(max_delay.map(|delay| format!("--max-queue-delay={}ms", delay.as_millis())));
     Container {
         name: "server".to_owned(),
-        image: Some(platform.server_image.clone()),
+        image: Some(runtime.image.clone()),
         args: Some(args),
         liveness_probe: Some(probes::liveness()),
         ports: Some(vec![port("http", HTTP_PORT), port("admin", ADMIN_PORT)]),
@@ -120,7 +121,8 @@ pub(super) fn fetch(valid: &Valid, platform: &Platform) -> Option<Container> {
     };
     Some(Container {
         name: "fetch".to_owned(),
-        image: Some(platform.server_image.clone()),
+        // The server's, so that a node fetches one image.
+        image: Some(valid.runtime.image.clone()),
         args: Some(args),
         resources: Some(resources(
             &amounts(&[("cpu", "10m"), ("memory", "32Mi")]),

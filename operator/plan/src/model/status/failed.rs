@@ -25,7 +25,10 @@ pub(super) fn failed(
         reason,
         message,
     } = failure;
-    let refused = matches!(reason, Reason::InvalidSpec | Reason::Undecodable);
+    let refused = matches!(
+        reason,
+        Reason::InvalidSpec | Reason::EngineUnavailable | Reason::Undecodable
+    );
     let mut made = Conditions::new(&previous.conditions, metadata.generation, now);
     if refused {
         made.set(

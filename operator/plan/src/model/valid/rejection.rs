@@ -106,6 +106,11 @@ pub enum Rejection {
     /// A rolling update that could not begin.
     #[error("spec.rollout.rollingUpdate: maxSurge: 0 needs maxUnavailable above 0")]
     NoPortion,
+    /// An engine that the installation has no image for.
+    #[error(
+        "spec.runtime.builtin.engine must be Auto, Tract or Rten, is OnnxRuntime: the operator has no image with it (flag --onnxruntime-server-image)"
+    )]
+    NoOnnxRuntime,
     /// Two contents with the same hash.
     #[error(
         "revision {revision} exists with another content: set spec.restartToken to any new value"
@@ -122,6 +127,7 @@ impl Rejection {
     pub fn failure(&self) -> Failure {
         let reason = match self {
             Self::RevisionTaken { .. } => Reason::NameConflict,
+            Self::NoOnnxRuntime => Reason::EngineUnavailable,
             Self::Name { .. }
             | Self::Text { .. }
             | Self::Integer { .. }

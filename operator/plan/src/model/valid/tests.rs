@@ -7,6 +7,7 @@ use super::*;
 fn platform() -> Platform {
     Platform {
         server_image: "s:1".to_owned(),
+        onnxruntime_image: Some("s:1-ort".to_owned()),
         allow_http: false,
         allow_hosts: Vec::new(),
     }
@@ -344,4 +345,23 @@ fn a_rejection_names_the_path_the_rule_and_the_value() {
         taken.failure().reason,
         aimass_crds::reason::Reason::NameConflict
     );
+}
+
+#[test]
+fn onnxruntime_needs_an_image_with_it() {
+    let wanted = with("/spec/runtime/builtin/engine", json!("OnnxRuntime"));
+    let there = valid(&wanted, &platform()).unwrap();
+    assert_eq!(there.runtime.image, "s:1-ort");
+    let none = Platform {
+        onnxruntime_image: None,
+        ..platform()
+    };
+    let rejection = valid(&wanted, &none).unwrap_err();
+    assert_eq!(rejection, Rejection::NoOnnxRuntime);
+    let reason = aimass_crds::reason::Reason::EngineUnavailable;
+    assert_eq!(rejection.failure().reason, reason);
+    for engine in ["Auto", "Tract", "Rten"] {
+        let other = with("/spec/runtime/builtin/engine", json!(engine));
+        assert_eq!(valid(&other, &none).unwrap().runtime.image, "s:1");
+    }
 }
