@@ -1,12 +1,14 @@
 //! `cargo xtask image`: the container images, built and written without Docker.
 //!
-//! One static binary per image in an otherwise nearly empty root. Equal sources give equal digests,
-//! so that what has not changed is neither written nor imported again.
+//! One static binary per image in an otherwise nearly empty root; the server's variant with onnxruntime
+//! alone is linked dynamically. Equal sources give equal digests, so that what has not changed is
+//! neither written nor imported again.
 
 mod build;
 mod elf;
 mod node;
 mod oci;
+mod onnxruntime;
 mod registry;
 mod root;
 
@@ -16,6 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args as ClapArgs;
 
 use crate::cluster::{self, Cluster};
+use crate::image::build::Linking;
 use crate::packages::{self, Purpose};
 use crate::places::Places;
 use crate::step::{self, Step};
@@ -23,8 +26,13 @@ use crate::step::{self, Step};
 /// The largest root that an image may have: what a node has to fetch before a pod can start.
 const MAX_ROOT_BYTES: usize = 45_000_000;
 
+/// The same with onnxruntime, which takes 35 MB.
+const MAX_ROOT_BYTES_WITH_LIBRARIES: usize = 95_000_000;
+
 /// The part of cargo's target folder for release binaries.
 const FOLDER: &str = "image";
+/// The same for the one that is linked in another way: other flags would build everything anew.
+const FOLDER_OF_ONNXRUNTIME: &str = "image-ort";
 
 /// Options of `cargo xtask image`.
 #[derive(ClapArgs)]
@@ -35,6 +43,9 @@ pub(crate) struct Args {
     /// Also push them to this registry (such as registry.example/me), with the credentials of `docker login`
     #[arg(long, value_name = "REGISTRY")]
     push: Option<String>,
+    /// Also build the server's variant with onnxruntime, whose tag ends in -ort
+    #[arg(long)]
+    ort: bool,
 }
 
 /// One image: what it is called and what is in it.
@@ -48,7 +59,15 @@ pub(crate) struct Image {
     pub(crate) name: &'static str,
     /// One line about it.
     title: &'static str,
+    /// The name of its archive, without `.tar`.
+    archive: &'static str,
+    /// Variables that its process gets.
+    environment: &'static [&'static str],
 }
+
+/// rten has a pool of threads for runs without one of their own. There are none such here, but it makes the pool all the
+/// same, with a thread for each core of the machine.
+const SERVERS_ENVIRONMENT: [&str; 1] = ["RTEN_NUM_THREADS=1"];
 
 /// What installs aimass.
 pub(crate) const IMAGES: [Image; 2] = [
@@ -57,14 +76,28 @@ pub(crate) const IMAGES: [Image; 2] = [
         binary: "aimass-operator",
         name: "aimass.test/aimass-operator:dev",
         title: "Turns ModelDeployments into serving pods",
+        archive: "aimass-operator",
+        environment: &[],
     },
     Image {
         package: "aimass-server",
         binary: "aimass-server",
         name: "aimass.test/aimass-server:dev",
         title: "Serves one model",
+        archive: "aimass-server",
+        environment: &SERVERS_ENVIRONMENT,
     },
 ];
+
+/// The server with onnxruntime.
+const ONNXRUNTIME: Image = Image {
+    package: "aimass-server",
+    binary: "aimass-server",
+    name: "aimass.test/aimass-server:dev-ort",
+    title: "Serves one model, by onnxruntime if that is asked for",
+    archive: "aimass-server-ort",
+    environment: &SERVERS_ENVIRONMENT,
+};
 
 /// What the project's own cluster needs before its first pod.
 const PAUSE: Image = Image {
@@ -72,6 +105,8 @@ const PAUSE: Image = Image {
     binary: "pause",
     name: cluster::PAUSE_IMAGE,
     title: "Holds a pod's namespaces",
+    archive: "pause",
+    environment: &[],
 };
 
 /// An image on the disk.
@@ -98,7 +133,10 @@ impl Built {
 /// # Errors
 /// If an image cannot be built, or is too large.
 pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
-    let built = build(places)?;
+    let mut built = build(places)?;
+    if args.ort {
+        built.push(with_onnxruntime(places)?);
+    }
     if let Some(folder) = &args.output {
         copy(&built, folder)?;
     }
@@ -133,11 +171,29 @@ pub(crate) fn build(places: &Places) -> Result<Vec<Built>> {
     if !places.target().join(FOLDER).exists() {
         step::say("The first release build takes about 8 minutes on two cores.");
     }
-    let binaries = build::run(places, FOLDER, &packages)?;
+    let binaries = build::run(places, FOLDER, &packages, Linking::Static)?;
     IMAGES
         .into_iter()
         .map(|image| write(places, image, &binaries))
         .collect()
+}
+
+/// Builds the server's variant with onnxruntime.
+fn with_onnxruntime(places: &Places) -> Result<Built> {
+    let linking = Linking::Dynamic("aimass-server/ort");
+    let packages = [ONNXRUNTIME.package];
+    let binaries = build::run(places, FOLDER_OF_ONNXRUNTIME, &packages, linking)?;
+    let path = binaries.join(ONNXRUNTIME.binary);
+    let binary = read(&path)?;
+    if elf::is_static(&binary) {
+        bail!(
+            "{} is a static binary: it could load no library",
+            path.display()
+        );
+    }
+    let mut entries = root::entries(ONNXRUNTIME.binary, binary)?;
+    entries.extend(onnxruntime::entries(places)?);
+    pack(places, ONNXRUNTIME, entries, MAX_ROOT_BYTES_WITH_LIBRARIES)
 }
 
 /// Builds the binaries of `packages` as those of the images are built; gives their folder.
@@ -146,7 +202,7 @@ pub(crate) fn build(places: &Places) -> Result<Vec<Built>> {
 /// If cargo fails; the error names its log.
 pub(crate) fn binaries(places: &Places, packages: &[&str]) -> Result<PathBuf> {
     packages::ensure(places, &[Purpose::Images])?;
-    build::run(places, FOLDER, packages)
+    build::run(places, FOLDER, packages, Linking::Static)
 }
 
 /// Loads images into the node of the running cluster; tells which of them it did not have.
@@ -204,14 +260,13 @@ pub(crate) fn push(places: &Places, built: &[Built], registry: &str) -> Result<V
 /// As [`run`].
 pub(crate) fn pause(places: &Places) -> Result<Built> {
     packages::ensure(places, &[Purpose::Images])?;
-    let binaries = build::run(places, "pause", &[PAUSE.package])?;
+    let binaries = build::run(places, "pause", &[PAUSE.package], Linking::Static)?;
     write(places, PAUSE, &binaries)
 }
 
 fn write(places: &Places, image: Image, binaries: &Path) -> Result<Built> {
     let path = binaries.join(image.binary);
-    let binary =
-        std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let binary = read(&path)?;
     if !elf::is_static(&binary) {
         bail!(
             "{} is not a static binary: it would find no loader in its image",
@@ -219,20 +274,34 @@ fn write(places: &Places, image: Image, binaries: &Path) -> Result<Built> {
         );
     }
     let entries = root::entries(image.binary, binary)?;
+    pack(places, image, entries, MAX_ROOT_BYTES)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))
+}
+
+fn pack(
+    places: &Places,
+    image: Image,
+    entries: Vec<oci::Entry>,
+    max_bytes: usize,
+) -> Result<Built> {
     let size: usize = entries.iter().map(|entry| entry.bytes.len()).sum();
-    if size > MAX_ROOT_BYTES {
+    if size > max_bytes {
         bail!(
-            "{} has {size} bytes, at most {MAX_ROOT_BYTES} are allowed",
+            "{} has {size} bytes, at most {max_bytes} are allowed",
             image.name
         );
     }
     let archive = places
         .target()
         .join("image/archives")
-        .join(format!("{}.tar", image.binary));
+        .join(format!("{}.tar", image.archive));
     let about = oci::About {
         name: image.name,
         title: image.title,
+        environment: image.environment,
         version: env!("CARGO_PKG_VERSION"),
         entry_point: format!("/{}", image.binary),
     };
@@ -248,7 +317,7 @@ fn copy(built: &[Built], folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .with_context(|| format!("failed to make the folder {}", folder.display()))?;
     for one in built {
-        let target = folder.join(format!("{}.tar", one.image.binary));
+        let target = folder.join(format!("{}.tar", one.image.archive));
         std::fs::copy(&one.archive, &target)
             .with_context(|| format!("failed to write {}", target.display()))?;
     }

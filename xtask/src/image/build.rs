@@ -1,4 +1,4 @@
-//! Static release binaries, in a target folder of their own: their flags differ from those of the
+//! Release binaries, static but for one, in target folders of their own: their flags differ from those of the
 //! desk, and every change of flags would build everything anew.
 
 use std::path::PathBuf;
@@ -9,12 +9,26 @@ use anyhow::{Context as _, Result, bail};
 use crate::places::Places;
 use crate::step;
 
+/// How binaries are linked, and with which of their features.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Linking {
+    /// Nothing is loaded at run time.
+    Static,
+    /// With this feature, for which shared libraries are loaded.
+    Dynamic(&'static str),
+}
+
 /// Builds the binaries of `packages` in `folder` of the target folder; gives the folder that has
 /// them. Two builds in one folder wait for each other.
 ///
 /// # Errors
 /// If cargo fails; the error names its log.
-pub(super) fn run(places: &Places, folder: &str, packages: &[&str]) -> Result<PathBuf> {
+pub(super) fn run(
+    places: &Places,
+    folder: &str,
+    packages: &[&str],
+    linking: Linking,
+) -> Result<PathBuf> {
     let target = target(std::env::consts::ARCH)?;
     let folder = places.target().join(folder);
     let cargo = places
@@ -26,7 +40,7 @@ pub(super) fn run(places: &Places, folder: &str, packages: &[&str]) -> Result<Pa
         // Only what stands here may decide what is built.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env_remove("CARGO_BUILD_RUSTFLAGS")
-        .env("RUSTFLAGS", flags(target, &processor()))
+        .env("RUSTFLAGS", flags(target, &processor(), linking))
         .args([
             "build",
             "--release",
@@ -39,6 +53,9 @@ pub(super) fn run(places: &Places, folder: &str, packages: &[&str]) -> Result<Pa
         .arg(&folder);
     for package in packages {
         command.args(["--package", package]);
+    }
+    if let Linking::Dynamic(feature) = linking {
+        command.args(["--features", feature]);
     }
     let log = folder.join(format!("{}.log", packages.join("-")));
     step::run(
@@ -76,8 +93,11 @@ fn target(architecture: &str) -> Result<Target> {
 }
 
 /// An explicit target makes cargo keep these from build scripts and macros, which cannot be static.
-fn flags(target: Target, processor: &str) -> String {
-    let mut flags = "-C target-feature=+crt-static".to_owned();
+fn flags(target: Target, processor: &str, linking: Linking) -> String {
+    let mut flags = match linking {
+        Linking::Static => "-C target-feature=+crt-static".to_owned(),
+        Linking::Dynamic(_) => String::new(),
+    };
     let has = |feature: &&str| processor.split_whitespace().any(|word| word == *feature);
     if !target.level.is_empty() && target.features.iter().all(has) {
         flags.push_str(&format!(" -C target-cpu={}", target.level));
@@ -99,8 +119,17 @@ mod tests {
     fn an_old_processor_gets_binaries_that_run() {
         let target = target("x86_64").unwrap();
         let new = "flags : avx2 bmi1 bmi2 f16c fma movbe";
-        assert!(flags(target, new).ends_with("-C target-cpu=x86-64-v3"));
-        assert!(!flags(target, "flags : avx sse4_2").contains("target-cpu"));
+        assert!(flags(target, new, Linking::Static).ends_with("-C target-cpu=x86-64-v3"));
+        let old = flags(target, "flags : avx sse4_2", Linking::Static);
+        assert_eq!(old, "-C target-feature=+crt-static");
+    }
+
+    #[test]
+    fn what_loads_libraries_is_not_static() {
+        let target = target("x86_64").unwrap();
+        let new = "flags : avx2 bmi1 bmi2 f16c fma movbe";
+        let flags = flags(target, new, Linking::Dynamic("a/b"));
+        assert_eq!(flags.trim(), "-C target-cpu=x86-64-v3");
     }
 
     #[test]

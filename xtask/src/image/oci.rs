@@ -66,6 +66,8 @@ pub(super) struct About<'a> {
     pub(super) name: &'a str,
     /// One line.
     pub(super) title: &'a str,
+    /// `NAME=value`, for its process.
+    pub(super) environment: &'a [&'a str],
     /// Of the project.
     pub(super) version: &'a str,
     /// What is started.
@@ -174,6 +176,7 @@ fn config(about: &About<'_>, layer: &str) -> Value {
             "User": format!("{USER}:{USER}"),
             "Entrypoint": [about.entry_point],
             "WorkingDir": "/",
+            "Env": about.environment,
             "Labels": labels,
         },
         "rootfs": { "type": "layers", "diff_ids": [layer] },
@@ -239,6 +242,7 @@ mod tests {
         About {
             name: "example.test/x:dev",
             title: "X",
+            environment: &["A=1"],
             version: "1.0.0",
             entry_point: "/x".to_owned(),
         }
