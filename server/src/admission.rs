@@ -11,7 +11,9 @@ use std::time::Duration;
 pub struct Loads {
     /// Rows that wait.
     pub queued_rows: usize,
-    /// Those of them that came on the same connection.
+    /// Rows that will have run before the request, at least those that wait now.
+    pub ahead_rows: usize,
+    /// Rows that wait and came on the same connection.
     pub own_rows: usize,
     /// Rows that may wait.
     pub max_queued_rows: usize,
@@ -52,8 +54,8 @@ pub fn admit(loads: &Loads, rows: usize, time_left: Duration) -> Admission {
 }
 
 fn expected_wait(loads: &Loads) -> Duration {
-    let queued = f64::from(u32::try_from(loads.queued_rows).unwrap_or(u32::MAX));
-    let seconds = loads.rows_per_second.map_or(0.0, |rate| queued / rate);
+    let ahead = f64::from(u32::try_from(loads.ahead_rows).unwrap_or(u32::MAX));
+    let seconds = loads.rows_per_second.map_or(0.0, |rate| ahead / rate);
     let queue = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
     // And for the run that is under way, and for its own: at the border, where overload keeps the queue, all would be
     // late by just that.
@@ -74,6 +76,7 @@ mod tests {
     fn check(queued: usize, rate: Option<f64>, rows: usize, left_s: u64, expect: Option<u64>) {
         let loads = Loads {
             queued_rows: queued,
+            ahead_rows: queued,
             own_rows: 0,
             max_queued_rows: 100,
             rows_per_second: rate,
@@ -103,6 +106,7 @@ mod tests {
         let with = |run_ms| {
             let loads = Loads {
                 queued_rows: 50,
+                ahead_rows: 50,
                 own_rows: 0,
                 max_queued_rows: 100,
                 rows_per_second: Some(10.0),
@@ -118,6 +122,7 @@ mod tests {
         let with = |queued_rows, own_rows| {
             let loads = Loads {
                 queued_rows,
+                ahead_rows: queued_rows,
                 own_rows,
                 max_queued_rows: 100,
                 rows_per_second: None,

@@ -170,8 +170,8 @@ mod tests {
         ];
         for table in tables {
             let costs = costs(table);
-            let price =
-                |sequence: &[usize]| -> u64 { sequence.iter().map(|rows| costs.cost(*rows)).sum() };
+            let cost = |rows: &usize| table.iter().find(|bucket| bucket.0 == *rows).unwrap().1;
+            let price = |sequence: &[usize]| -> u64 { sequence.iter().map(cost).sum() };
             for rows in 1..=costs.largest() {
                 let split = costs.split(rows);
                 let covered: usize = split.iter().sum();

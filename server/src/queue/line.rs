@@ -92,9 +92,14 @@ impl Line {
     /// Whether a request of `rows` rows may join, whose caller waits for `time_left`.
     pub fn admit(&self, rows: usize, connection: Option<u64>, time_left: Duration) -> Admission {
         let share = connection.and_then(|connection| self.connections.get(&connection));
+        let own_rows = share.map_or(0, |share| share.rows);
         let loads = Loads {
             queued_rows: self.rows,
-            own_rows: share.map_or(0, |share| share.rows),
+            // In each round that its connection has before it, others may come to stand before it too.
+            ahead_rows: own_rows
+                .saturating_mul(self.connections.len())
+                .max(self.rows),
+            own_rows,
             max_queued_rows: self.bounds.max_rows,
             rows_per_second: self.rate.map(|rate| rate * float(self.bounds.workers)),
             run: Duration::try_from_secs_f64(self.run).unwrap_or_default(),
