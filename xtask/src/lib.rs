@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 mod codegen;
 mod demo;
+mod fuzz;
 mod go;
 mod h2spec;
 mod helm;
@@ -56,6 +57,8 @@ enum Command {
     Codegen(codegen::Args),
     /// The whole thread: a cluster, images, aimass, two models, requests and their answers
     Demo(demo::Args),
+    /// Look for inputs for which something does not hold, for a bounded time
+    Fuzz(fuzz::Args),
     /// Build the container images, without Docker
     Image(image::Args),
     /// Run one lane of tests, or everything
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Codegen(args) => codegen::run(&args, &places),
         Command::Cluster(args) => cluster::run(&args, &places),
         Command::Demo(args) => demo::run(&args, &places),
+        Command::Fuzz(args) => fuzz::run(&args, &places),
         Command::Image(args) => image::run(&args, &places),
         Command::Test(args) => test::run(&args, &places),
     };

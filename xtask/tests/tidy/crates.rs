@@ -26,7 +26,7 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
 ];
 
 /// What tests and measures the others.
-const FREE: [&str; 2] = ["aimass-tests", "aimass-bench"];
+const FREE: [&str; 4] = ["aimass-tests", "aimass-bench", "aimass-fuzz", "aimass-onnx"];
 
 /// What `cargo` prints for `arguments`, run in the repository without a network.
 fn cargo(arguments: &[&str]) -> String {
