@@ -95,13 +95,22 @@ fn build(go: &Path, source: &Path, folder: &Path, program: &Program) -> Result<(
 
 /// The first 16 hexadecimal digits of the hash of `go.mod` and `go.sum`.
 fn key(source: &Path) -> Result<String> {
+    key_of(&["go.mod", "go.sum"].map(|name| source.join(name)), "")
+}
+
+/// The first 16 hexadecimal digits of the hash of these files and of `more`: names a folder after
+/// what is in it.
+///
+/// # Errors
+/// If a file cannot be read.
+pub(crate) fn key_of(files: &[PathBuf], more: &str) -> Result<String> {
     let mut hash = Sha256::new();
-    for name in ["go.mod", "go.sum"] {
-        let path = source.join(name);
+    for path in files {
         let bytes =
-            std::fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+            std::fs::read(path).with_context(|| format!("failed to read {}", path.display()))?;
         hash.update(bytes);
     }
+    hash.update(more);
     Ok(hexadecimal(hash.finalize().iter().take(KEY_BYTES)))
 }
 
@@ -116,7 +125,10 @@ pub(crate) fn hexadecimal<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
 }
 
 /// One build at a time per machine; released when the process ends.
-fn lock(cache: &Path) -> Result<File> {
+///
+/// # Errors
+/// If there is no place for the lock.
+pub(crate) fn lock(cache: &Path) -> Result<File> {
     let path = cache.join(".lock");
     let file = File::create(&path)
         .with_context(|| format!("failed to create the lock {}", path.display()))?;

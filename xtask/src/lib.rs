@@ -21,9 +21,11 @@ mod helm;
 mod http;
 mod image;
 mod kubernetes;
+mod models;
 mod packages;
 mod pki;
 mod places;
+mod python;
 mod step;
 mod test;
 
@@ -61,6 +63,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Build the container images, without Docker
     Image(image::Args),
+    /// Bring trained models out of packages, record golden cases and answers
+    Models(models::Args),
     /// Run one lane of tests, or everything
     Test(test::Args),
 }
@@ -78,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args, &places),
         Command::Fuzz(args) => fuzz::run(&args, &places),
         Command::Image(args) => image::run(&args, &places),
+        Command::Models(args) => models::run(&args, &places),
         Command::Test(args) => test::run(&args, &places),
     };
     match result {

@@ -34,6 +34,12 @@ pub(crate) enum Purpose {
     Node,
     /// Building images.
     Images,
+    /// Environments for Python packages.
+    Python,
+    /// Starting other model servers beside ours.
+    Peers,
+    /// Taking models out of packages.
+    Models,
 }
 
 /// Where the plug-ins for pods' interfaces may be, Debian's place first.
@@ -42,7 +48,20 @@ pub(crate) const PLUGIN_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 /// Where Mozilla's certificate authorities are, without those that a machine's owner added.
 pub(crate) const AUTHORITIES: &str = "/usr/share/ca-certificates/mozilla";
 
-const NEEDS: [Need; 11] = [
+/// What Debian leaves out of its Python: without it no environment has pip.
+const ENSUREPIP: [&str; 3] = [
+    "/usr/lib/python3.11/ensurepip/__init__.py",
+    "/usr/lib/python3.12/ensurepip/__init__.py",
+    "/usr/lib/python3.13/ensurepip/__init__.py",
+];
+
+/// What Triton's Python backend is linked to.
+const LIBPYTHON: [&str; 2] = [
+    "/usr/lib/x86_64-linux-gnu/libpython3.11.so.1.0",
+    "/usr/lib/aarch64-linux-gnu/libpython3.11.so.1.0",
+];
+
+const NEEDS: [Need; 16] = [
     program("iproute2", Purpose::ControlPlane, "ip"),
     program("util-linux", Purpose::ControlPlane, "setsid"),
     program("util-linux", Purpose::ControlPlane, "nsenter"),
@@ -63,6 +82,11 @@ const NEEDS: [Need; 11] = [
     program("nftables", Purpose::Node, "nft"),
     program("mount", Purpose::Node, "mount"),
     file("ca-certificates", Purpose::Images, &[AUTHORITIES]),
+    program("python3", Purpose::Python, "python3"),
+    file("python3-venv", Purpose::Python, &ENSUREPIP),
+    file("libpython3.11", Purpose::Peers, &LIBPYTHON),
+    program("npm", Purpose::Models, "npm"),
+    program("unzip", Purpose::Models, "unzip"),
 ];
 
 const fn program(package: &'static str, purpose: Purpose, name: &'static str) -> Need {

@@ -1,38 +1,89 @@
 //! A closed-loop load: each connection sends its next request when its answer is there.
-//!
-//! Blocking threads over raw sockets, because the generator shares two cores with what it measures
-//! and has to cost as little as it can.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+
+use crate::connection::Connection;
+use crate::percentile;
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Until {
+    /// After so long.
+    Elapsed(Duration),
+    /// After so many requests over all connections.
+    Requests(u64),
+}
 
 /// What one run of load showed.
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Answers with status 200 per second, over all connections.
+    /// Answers with a status of 2xx per second, over all connections.
     pub requests_per_second: f64,
-    /// 99th percentile of the time from request to whole answer, in ms.
+    /// Median of the time from request to whole answer, in ms.
+    pub p50_ms: f64,
+    /// 99th percentile of it, in ms.
     pub p99_ms: f64,
+    /// Answers with another status.
+    pub refused: u64,
 }
 
 /// Sends `request` (a whole HTTP/1.1 request, kept alive) over `connections` for `duration`.
 ///
 /// # Errors
-/// A connection that breaks, or an answer other than 200: a figure with errors is no figure.
+/// A connection that breaks, or an answer other than 2xx: a figure with errors is no figure.
 pub fn run(
     address: SocketAddr,
     request: &[u8],
     connections: usize,
     duration: Duration,
 ) -> anyhow::Result<Load> {
+    run_until(address, request, connections, Until::Elapsed(duration))
+}
+
+/// As [`run`], until `until`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(
+    address: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    until: Until,
+) -> anyhow::Result<Load> {
+    let load = run_counting(address, request, connections, until)?;
+    if load.refused > 0 {
+        let mut connection = Connection::open(address)?;
+        let status = connection.exchange(request)?;
+        let last = connection.last_answer();
+        let refused = load.refused;
+        bail!("{refused} answers under load are not 200; one more gives {status}: {last}");
+    }
+    Ok(load)
+}
+
+/// As [`run_until`], but answers other than 2xx are counted instead of being an error.
+///
+/// # Errors
+/// A connection that breaks.
+pub fn run_counting(
+    address: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    until: Until,
+) -> anyhow::Result<Load> {
     let start = Instant::now();
-    let until = start + duration;
-    let latencies = std::thread::scope(|scope| {
+    let sent = AtomicU64::new(0);
+    let more = || match until {
+        Until::Elapsed(duration) => start.elapsed() < duration,
+        Until::Requests(count) => sent.fetch_add(1, Ordering::Relaxed) < count,
+    };
+    let each = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..connections)
-            .map(|_| scope.spawn(move || one_connection(address, request, until)))
+            .map(|_| scope.spawn(|| one_connection(address, request, &more)))
             .collect();
         threads
             .into_iter()
@@ -40,75 +91,47 @@ pub fn run(
             .collect::<anyhow::Result<Vec<_>>>()
     })?;
     let elapsed = start.elapsed();
-    let mut latencies: Vec<u32> = latencies.into_iter().flatten().collect();
+    let refused = each.iter().map(|one| one.refused).sum();
+    let mut latencies: Vec<u32> = each.into_iter().flat_map(|one| one.latencies_us).collect();
     latencies.sort_unstable();
-    let index = (latencies.len() * 99 / 100).min(latencies.len().saturating_sub(1));
-    let p99_us = *latencies.get(index).context("no request was answered")?;
+    if latencies.is_empty() && refused == 0 {
+        bail!("no request was answered");
+    }
     let count = u32::try_from(latencies.len()).unwrap_or(u32::MAX);
     Ok(Load {
         requests_per_second: f64::from(count) / elapsed.as_secs_f64(),
-        p99_ms: f64::from(p99_us) / 1000.0,
+        p50_ms: percentile(&latencies, 50.0) / 1000.0,
+        p99_ms: percentile(&latencies, 99.0) / 1000.0,
+        refused,
     })
 }
 
-/// Latencies in µs of one connection.
-fn one_connection(address: SocketAddr, request: &[u8], until: Instant) -> anyhow::Result<Vec<u32>> {
-    let mut stream = TcpStream::connect(address).context("failed to connect")?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut latencies = Vec::with_capacity(1 << 16);
-    let mut buffer = vec![0_u8; 64 * 1024];
-    loop {
-        let sent = Instant::now();
-        if sent >= until {
-            return Ok(latencies);
-        }
-        stream.write_all(request)?;
-        read_answer(&mut stream, &mut buffer)?;
-        latencies.push(u32::try_from(sent.elapsed().as_micros()).unwrap_or(u32::MAX));
-    }
+/// What one connection saw.
+struct Seen {
+    latencies_us: Vec<u32>,
+    refused: u64,
 }
 
-fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> anyhow::Result<()> {
-    let mut filled = 0;
-    loop {
-        let rest = buffer
-            .get_mut(filled..)
-            .context("the answer is too large")?;
-        let count = stream.read(rest).context("failed to read the answer")?;
-        if count == 0 {
-            bail!("the server closed the connection under load");
-        }
-        filled += count;
-        let bytes = buffer.get(..filled).unwrap_or_default();
-        if let Some(length) = answer_length(bytes)?
-            && filled >= length
-        {
-            return Ok(());
-        }
-    }
-}
-
-/// The length of head and body once the head is whole; an error unless the status is 200.
-fn answer_length(bytes: &[u8]) -> anyhow::Result<Option<usize>> {
-    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-        return Ok(None);
+fn one_connection(
+    address: SocketAddr,
+    request: &[u8],
+    more: &(dyn Fn() -> bool + Sync),
+) -> anyhow::Result<Seen> {
+    let mut connection = Connection::open(address)?;
+    let mut seen = Seen {
+        latencies_us: Vec::with_capacity(1 << 16),
+        refused: 0,
     };
-    let head = bytes.get(..end).unwrap_or_default();
-    if head.get(9..12) != Some(b"200".as_slice()) {
-        bail!(
-            "an answer under load is not 200: {}",
-            String::from_utf8_lossy(bytes)
-        );
+    while more() {
+        let sent = Instant::now();
+        let status = connection.exchange(request)?;
+        if (200..300).contains(&status) {
+            let latency = sent.elapsed().as_micros();
+            seen.latencies_us
+                .push(u32::try_from(latency).unwrap_or(u32::MAX));
+        } else {
+            seen.refused += 1;
+        }
     }
-    let length = head
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| {
-            let line = std::str::from_utf8(line).ok()?;
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse::<usize>().ok())?
-        })
-        .context("an answer without content-length")?;
-    Ok(Some(end + 4 + length))
+    Ok(seen)
 }

@@ -4,7 +4,12 @@
 //! and judged as a ratio. Run by the binary `aimass-bench`, which `cargo xtask bench` builds.
 
 pub mod closed_loop;
+pub mod connection;
+pub mod engines;
+pub mod models;
 pub mod objects;
+pub mod open_loop;
+pub mod peers;
 pub mod process;
 pub mod server;
 
@@ -88,6 +93,34 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
+/// The rows as a Markdown table, for docs/benchmarks.md.
+#[must_use]
+pub fn markdown(rows: &[Row]) -> String {
+    let mut text = "| figure | value | goal | met | against |\n|-|-|-|-|-|\n".to_owned();
+    for row in rows {
+        let met = row.met.map_or("", |met| if met { "yes" } else { "**no**" });
+        text.push_str(&format!(
+            "| `{}` | {:.3} {} | {} | {met} | {} |\n",
+            row.name, row.value, row.unit, row.goal, row.against
+        ));
+    }
+    text
+}
+
+/// The value that `percent` of the sorted `values` do not exceed; 0 without any.
+#[must_use]
+pub fn percentile(values: &[u32], percent: f64) -> f64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most the number of values"
+    )]
+    let index = (f64::from(u32::try_from(values.len()).unwrap_or(u32::MAX)) * percent / 100.0)
+        .max(0.0) as usize;
+    let index = index.min(values.len().saturating_sub(1));
+    f64::from(values.get(index).copied().unwrap_or_default())
+}
+
 /// The middle one of some values (the upper of the two middle ones).
 ///
 /// # Panics
@@ -110,6 +143,24 @@ mod tests {
         assert_eq!(Row::at_most("a", 2.0, "ms", 2.0).met, Some(true));
         assert_eq!(Row::at_least("a", 1.9, "ratio", 2.0).met, Some(false));
         assert!(table(&[Row::at_least("a", 1.9, "ratio", 2.0)]).contains("NO"));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_values() {
+        let values: Vec<u32> = (1..=100).collect();
+        assert!((percentile(&values, 99.0) - 100.0).abs() < 1e-9);
+        assert!((percentile(&values, 50.0) - 51.0).abs() < 1e-9);
+        assert!((percentile(&[7], 100.0) - 7.0).abs() < 1e-9);
+        assert!(percentile(&[], 99.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_missed_goal_stands_out_in_the_document() {
+        let text = markdown(&[Row::at_most("a", 2.0, "ms", 1.0).against("b".to_owned())]);
+        assert!(
+            text.ends_with("| `a` | 2.000 ms | ≤ 1 | **no** | b |\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -50,12 +50,56 @@ impl Process {
         Ok(Self(child))
     }
 
+    /// Starts what `command` describes pinned to `core`, its output in the file `log`.
+    ///
+    /// # Errors
+    /// The program does not start, or the log cannot be written.
+    pub fn logged(core: usize, command: &Command, log: &Path) -> anyhow::Result<Self> {
+        let file = std::fs::File::create(log)
+            .with_context(|| format!("failed to write {}", log.display()))?;
+        let mut pinned = Command::new("taskset");
+        pinned.arg("-c").arg(core.to_string());
+        pinned.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => pinned.env(name, value),
+                None => pinned.env_remove(name),
+            };
+        }
+        if let Some(folder) = command.get_current_dir() {
+            pinned.current_dir(folder);
+        }
+        let child = pinned
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("failed to start {}", command.get_program().display()))?;
+        Ok(Self(child))
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// The system lost it.
+    pub fn ended(&mut self) -> anyhow::Result<Option<std::process::ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+
     /// Resident memory in MiB, from `/proc`.
     ///
     /// # Errors
     /// The process is gone.
     pub fn resident_mib(&self) -> anyhow::Result<f64> {
-        resident_mib(self.0.id())
+        field_mib(self.0.id(), "VmRSS:")
+    }
+
+    /// The most memory that it has ever held, in MiB.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn peak_mib(&self) -> anyhow::Result<f64> {
+        field_mib(self.0.id(), "VmHWM:")
     }
 }
 
@@ -67,17 +111,14 @@ impl Drop for Process {
     }
 }
 
-/// Resident memory of a process in MiB.
-///
-/// # Errors
-/// There is no such process.
-pub fn resident_mib(pid: u32) -> anyhow::Result<f64> {
+/// A field of the process's status in MiB.
+fn field_mib(pid: u32, name: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let kib = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok())
-        .context("/proc shows no VmRSS")?;
+        .with_context(|| format!("/proc shows no {name}"))?;
     Ok(kib / 1024.0)
 }
 
@@ -102,6 +143,44 @@ pub fn wait_for(address: SocketAddr, path: &str, within: Duration) -> anyhow::Re
         std::thread::park_timeout(Duration::from_micros(500));
     }
     bail!("{path} was not 200 within {within:?}")
+}
+
+/// As [`wait_for`], but gives up at once when `process` ends.
+///
+/// # Errors
+/// It ended, or did not answer 200 within `within`.
+pub fn wait_until_ready(
+    process: &mut Process,
+    address: SocketAddr,
+    path: &str,
+    within: Duration,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < within {
+        if answers_200(address, path) {
+            return Ok(());
+        }
+        if let Some(status) = process.ended()? {
+            bail!("the server ended with {status} before it was ready");
+        }
+        std::thread::park_timeout(Duration::from_micros(500));
+    }
+    bail!("{path} was not 200 within {within:?}")
+}
+
+/// Keeps this process and the threads that it starts from now on to one core, so that the load does
+/// not run where the server does. On a machine with one core there is nothing to choose.
+///
+/// # Errors
+/// The system refuses.
+pub fn pin_to(core: usize) -> anyhow::Result<()> {
+    let available = std::thread::available_parallelism()?.get();
+    if core >= available {
+        return Ok(());
+    }
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    rustix::thread::sched_setaffinity(None, &set).context("failed to stay on one core")
 }
 
 fn answers_200(address: SocketAddr, path: &str) -> bool {

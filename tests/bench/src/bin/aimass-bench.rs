@@ -1,33 +1,92 @@
 //! Measures and prints the project's figures; started by `cargo xtask bench`, which builds what is
-//! measured and brings up the cluster.
+//! measured and brings what a group needs.
 //!
-//! `aimass-bench [NAME…] [--json] --binaries DIR --examples DIR [--kubeconfig FILE --audit FILE]`.
-//! NAME selects groups: `server/start-up`, `server/requests`, `operator`; none selects all.
+//! `aimass-bench GROUP… [--json | --markdown] --binaries DIR --examples DIR …`: the groups are those
+//! of [`Group`].
 
 #![expect(clippy::print_stdout, reason = "the figures are this program's output")]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use aimass_bench::objects::{self, Setting};
-use aimass_bench::server::{self, Programs};
-use aimass_bench::{Row, table};
+use aimass_bench::process::pin_to;
+use aimass_bench::server::running::Programs;
+use aimass_bench::server::{binary, half_load, memory, overload, requests, start_up, swap};
+use aimass_bench::{Row, markdown, table};
+use aimass_bench::{engines, models, peers};
 use anyhow::Context as _;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+
+/// What is measured together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// From the start of the process to ready.
+    StartUp,
+    /// Requests per second against a bare loop.
+    Requests,
+    /// Latency at half load.
+    HalfLoad,
+    /// Binary tensors against JSON.
+    Binary,
+    /// Memory after very many requests.
+    Memory,
+    /// Four times the peak.
+    Overload,
+    /// A new version under load.
+    Swap,
+    /// Engines against onnxruntime.
+    Engines,
+    /// What each model takes to load and to hold.
+    Models,
+    /// Other model servers.
+    Peers,
+    /// The operator on a cluster.
+    Operator,
+}
 
 /// Measures and prints the project's figures.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Groups to measure: `server/start-up`, `server/requests`, `operator`; all if none is named.
-    names: Vec<String>,
+    /// What to measure.
+    #[arg(required = true, value_enum)]
+    groups: Vec<Group>,
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
+    /// Print a Markdown table.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+    /// How long each run of a load takes, in seconds.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// How many requests `memory` sends.
+    #[arg(long, default_value_t = 1_000_000)]
+    requests: u64,
+    /// Only models whose cases are named like this.
+    #[arg(long, default_value = "")]
+    model: String,
     /// Folder of the release binaries.
     #[arg(long)]
     binaries: PathBuf,
     /// The folder `examples/`.
     #[arg(long)]
     examples: PathBuf,
+    /// What `cargo xtask models fetch` has brought.
+    #[arg(long)]
+    models: Option<PathBuf>,
+    /// A Python with onnxruntime; needed by `engines`.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// `NAME=PYTHON`: a peer's environment; needed by `peers`.
+    #[arg(long, value_name = "NAME=PYTHON")]
+    peer: Vec<String>,
+    /// `NAME=REASON`: why a peer has none.
+    #[arg(long, value_name = "NAME=REASON")]
+    absent_peer: Vec<String>,
+    /// The folder `tools/`.
+    #[arg(long)]
+    tools: PathBuf,
     /// Kubeconfig of the cluster's administrator; needed by `operator`.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
@@ -42,38 +101,85 @@ struct Args {
     objects: usize,
 }
 
+/// The core of whatever measures: the server has the other one.
+const MEASURING_CORE: usize = 1;
+
 fn main() -> anyhow::Result<()> {
     aimass_chassis::tls::install();
     let args = Args::parse();
-    let rows = measure(&args)?;
+    let mut rows = Vec::new();
+    for group in &args.groups {
+        let measured = measure(&args, *group).with_context(|| format!("{group:?}"))?;
+        rows.extend(measured);
+    }
     if args.json {
         for row in &rows {
             println!("{}", serde_json::to_string(row)?);
         }
+    } else if args.markdown {
+        print!("{}", markdown(&rows));
     } else {
         print!("{}", table(&rows));
     }
     Ok(())
 }
 
-fn measure(args: &Args) -> anyhow::Result<Vec<Row>> {
-    let wanted =
-        |name: &str| args.names.is_empty() || args.names.iter().any(|n| name.starts_with(n));
+fn measure(args: &Args, group: Group) -> anyhow::Result<Vec<Row>> {
+    if group == Group::Operator {
+        return operator(args);
+    }
+    pin_to(MEASURING_CORE)?;
     let programs = Programs {
         binaries: args.binaries.clone(),
         examples: args.examples.clone(),
+        models: args.models.clone(),
     };
-    let mut rows = Vec::new();
-    if wanted("server/start-up") {
-        rows.extend(server::start_up(&programs)?);
+    let run = Duration::try_from_secs_f64(args.seconds).context("--seconds")?;
+    match group {
+        Group::StartUp => start_up::figures(&programs),
+        Group::Requests => requests::figures(&programs, run),
+        Group::HalfLoad => half_load::figures(&programs, run),
+        Group::Binary => binary::figures(&programs, run),
+        Group::Memory => memory::figures(&programs, args.requests),
+        Group::Overload => overload::figures(&programs, run * 2),
+        Group::Swap => swap::figures(&programs, run * 2),
+        Group::Engines => engines(args, run),
+        Group::Models => {
+            let folder = args.models.clone().context("models needs --models")?;
+            models::figures(&programs, &folder.join("cases"), &args.model)
+        }
+        Group::Peers => peers::figures(&peers::Setting {
+            programs,
+            tools: args.tools.clone(),
+            pythons: pythons(args),
+            run,
+        }),
+        Group::Operator => operator(args),
     }
-    if wanted("server/requests") {
-        rows.extend(server::requests(&programs)?);
-    }
-    if wanted("operator") {
-        rows.extend(operator(args)?);
-    }
-    Ok(rows)
+}
+
+fn pythons(args: &Args) -> Vec<(String, Result<PathBuf, String>)> {
+    let split = |text: &String| {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    let there = args.peer.iter().map(split);
+    let absent = args.absent_peer.iter().map(split);
+    there
+        .map(|(name, python)| (name, Ok(PathBuf::from(python))))
+        .chain(absent.map(|(name, reason)| (name, Err(reason))))
+        .collect()
+}
+
+fn engines(args: &Args, run: Duration) -> anyhow::Result<Vec<Row>> {
+    let models = args.models.clone().context("engines needs --models")?;
+    engines::figures(&engines::Setting {
+        cases: models.join("cases"),
+        python: args.python.clone().context("engines needs --python")?,
+        script: args.tools.join("models/time_onnxruntime.py"),
+        run: run / 10,
+        filter: args.model.clone(),
+    })
 }
 
 fn operator(args: &Args) -> anyhow::Result<Vec<Row>> {
