@@ -17,6 +17,8 @@ pub struct Args {
     pub plan: Option<String>,
     /// `AIMASS_TEST_SEED`: of everything random.
     pub seed: Option<u64>,
+    /// `AIMASS_TEST_PYTHON`: an interpreter with the clients of the lane `clients`.
+    pub python: Option<PathBuf>,
     /// `AIMASS_TEST_KEEP`: namespaces stay after a test that passed.
     pub keep: bool,
 }
@@ -41,6 +43,7 @@ impl Args {
             h2spec: path("AIMASS_TEST_H2SPEC"),
             plan: text("AIMASS_TEST_PLAN"),
             seed: text("AIMASS_TEST_SEED").and_then(|seed| seed.parse().ok()),
+            python: path("AIMASS_TEST_PYTHON"),
             keep: text("AIMASS_TEST_KEEP").is_some(),
         }
     }

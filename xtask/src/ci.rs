@@ -92,7 +92,13 @@ fn note(name: &str, is_good: bool, elapsed: Duration, all: &mut Counts) {
 /// What is checked before anything runs.
 fn checks(places: &Places) -> Vec<(&'static str, Command)> {
     let lint = ["--", "-D", "warnings"];
-    let lanes = ["clippy", "--test=api", "--test=node", "--test=hostile"];
+    let lanes = [
+        "clippy",
+        "--test=api",
+        "--test=node",
+        "--test=hostile",
+        "--test=clients",
+    ];
     let format = plain_cargo(places, &["fmt", "--all", "--check"]);
     let mut clippy = cargo(places, &["clippy", "--all-targets"]);
     clippy.args(lint);

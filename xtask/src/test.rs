@@ -1,8 +1,8 @@
 //! `cargo xtask test`: one lane, or everything in order.
 //!
 //! A lane is a set of tests with the same needs. `pure` needs nothing; `api` and `node` get a
-//! cluster for as long as they run; `hostile` gets the server's binary and h2spec. Each test's own
-//! line is passed on; counts are summed up at the end.
+//! cluster for as long as they run; `hostile` gets the server's binary and h2spec, `clients` the
+//! binary and published clients. Each test's own line is passed on; counts are summed up at the end.
 
 mod cluster;
 mod counts;
@@ -49,11 +49,19 @@ pub(crate) enum Lane {
     Node,
     /// The server as a process, and callers that mean no good: needs Go for h2spec
     Hostile,
+    /// The server as a process, and published clients: needs Python 3.11 and its registry
+    Clients,
 }
 
 impl Lane {
     /// In the order in which they run.
-    pub(crate) const ALL: [Self; 4] = [Self::Pure, Self::Api, Self::Node, Self::Hostile];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Pure,
+        Self::Api,
+        Self::Node,
+        Self::Hostile,
+        Self::Clients,
+    ];
 
     /// Its name on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -62,6 +70,7 @@ impl Lane {
             Self::Api => "api",
             Self::Node => "node",
             Self::Hostile => "hostile",
+            Self::Clients => "clients",
         }
     }
 
@@ -70,7 +79,7 @@ impl Lane {
         match self {
             // The first one compiles all of it.
             Self::Pure => Duration::from_secs(40 * 60),
-            Self::Api | Self::Node | Self::Hostile => Duration::from_secs(30 * 60),
+            Self::Api | Self::Node | Self::Hostile | Self::Clients => Duration::from_secs(30 * 60),
         }
     }
 }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::Lane;
 use crate::cluster::{self, Cluster};
 use crate::places::Places;
+use crate::python::{self, Environment, Version};
 use crate::{h2spec, image};
 
 /// What was there when the run began.
@@ -29,6 +30,7 @@ impl Shared {
         let cluster = match lane {
             Lane::Pure => return Ok(Vec::new()),
             Lane::Hostile => return Ok(vec![("AIMASS_TEST_H2SPEC", h2spec::binary(places)?)]),
+            Lane::Clients => return Ok(vec![("AIMASS_TEST_PYTHON", clients(places)?)]),
             Lane::Api => cluster::up(places, cluster::Lane::Control)?,
             Lane::Node => {
                 let cluster = cluster::up(places, cluster::Lane::Full)?;
@@ -49,4 +51,16 @@ impl Shared {
         }
         cluster::stop(places)
     }
+}
+
+/// An interpreter with the published clients.
+fn clients(places: &Places) -> Result<PathBuf> {
+    python::ensure(
+        places,
+        &Environment {
+            name: "clients",
+            requirements: &["clients/requirements.txt"],
+            version: Version::AtLeast311,
+        },
+    )
 }
