@@ -42,11 +42,13 @@ fn no_request_that_the_contract_allows_or_forbids_is_a_server_error() {
         .with_config("schemathesis.toml")
         .arguments(&["run", &contract.to_string_lossy()])
         .arguments(&["--url", &server.url()])
+        .arguments(&["--checks=not_a_server_error", "--phases=coverage,fuzzing"])
         .arguments(&[
-            "--checks=not_a_server_error",
-            "--phases=examples,coverage,fuzzing",
+            "--mode=all",
+            "--max-examples=20",
+            "--max-time=60",
+            "--seed=7",
         ])
-        .arguments(&["--mode=all", "--max-examples=20", "--seed=7"])
         .arguments(&[
             "--no-color",
             "--max-failures=5",

@@ -34,7 +34,7 @@ impl Server {
             .arg(format!("--termination-log={}", termination.display()))
             .args(["--model-name=my_model", "--model-version=7"])
             .args(["--revision=my-model-aaaaaaaa", "--bind=127.0.0.1"])
-            .args(["--drain-delay=0s", "--port=0"])
+            .args(["--version-labels=stable=7", "--drain-delay=0s", "--port=0"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::inherit())
