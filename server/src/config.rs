@@ -86,6 +86,20 @@ pub struct Origin {
     pub beside_bytes: u64,
 }
 
+impl Origin {
+    /// The model in `folder` as it is, whatever its digest.
+    pub fn of(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            copy_from: None,
+            wait: false,
+            digest: None,
+            in_place: false,
+            beside_bytes: 0,
+        }
+    }
+}
+
 impl TryFrom<ServeArgs> for Config {
     type Error = Problems;
 

@@ -117,3 +117,15 @@ pub struct Settings {
     #[cfg(feature = "ort")]
     pub onnxruntime: PathBuf,
 }
+
+impl Settings {
+    /// For `wanted`, keeping `max_plans` plans; onnxruntime is looked for where the linker looks.
+    pub fn of(wanted: Wanted, max_plans: usize) -> Self {
+        Self {
+            wanted,
+            max_plans,
+            #[cfg(feature = "ort")]
+            onnxruntime: "libonnxruntime.so".into(),
+        }
+    }
+}

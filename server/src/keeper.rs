@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
+use crate::engine::clock::cpu_time;
 use crate::metrics::Metrics;
 use crate::model::Model;
 use crate::state::State;
@@ -74,18 +74,9 @@ fn keep(model: &Weak<Model>, metrics: &Metrics) {
     }
 }
 
-/// How long this thread computed for `work`: neighbours and throttling do not count.
+/// How long this thread, or an engine in its place, computed for `work`: neighbours and throttling do not count.
 fn processor_time(work: &mut dyn FnMut()) -> Duration {
-    let (started, before) = (Instant::now(), this_thread());
+    let before = cpu_time();
     work();
-    let (wall, own) = (started.elapsed(), this_thread().saturating_sub(before));
-    // An engine that computes on threads of its own shows next to nothing here; then the clock on the wall has to do.
-    if own < wall / 50 { wall } else { own }
-}
-
-fn this_thread() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::new(seconds, nanoseconds)
+    cpu_time().saturating_sub(before)
 }

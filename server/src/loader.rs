@@ -50,12 +50,9 @@ pub fn start(
                 Source::Versions(versions) => {
                     let load = |folder: &Path, beside_bytes| {
                         let origin = Origin {
-                            folder: folder.to_owned(),
-                            copy_from: None,
-                            wait: false,
-                            digest: None,
                             in_place: true,
                             beside_bytes,
+                            ..Origin::of(folder)
                         };
                         load(&origin, &engines)
                     };

@@ -33,8 +33,7 @@ fn refuses(
     message: &str,
     checks: Checks,
     id: Option<&str>,
-    kind: &str,
-    text: &str,
+    (kind, text): (&str, &str),
 ) {
     let refused = self::text(dialect, message, checks).expect_err(message);
     assert_eq!(
@@ -156,15 +155,15 @@ fn a_cancellation_names_an_id() {
     }
     for wrong in [r#"{"cancel":4}"#, r#"{"cancel":""}"#] {
         let text = "\"cancel\" must be a string of 1 to 256 bytes";
-        refuses(Tfs, wrong, Lenient, None, "bad_request", text);
+        refuses(Tfs, wrong, Lenient, None, ("bad_request", text));
     }
     let text = "JSON Parse error: Missing a comma or } after an object member. at offset: 14";
-    refuses(Tfs, r#"{"cancel":"a4""#, Lenient, None, "bad_json", text);
+    refuses(Tfs, r#"{"cancel":"a4""#, Lenient, None, ("bad_json", text));
 }
 
 #[test]
 fn a_message_without_a_good_id_is_refused() {
-    let refuses = |message: &str, text| refuses(Tfs, message, Lenient, None, "bad_request", text);
+    let refuses = |message: &str, text| refuses(Tfs, message, Lenient, None, ("bad_request", text));
     refuses("{}", "Missing \"id\"");
     refuses(r#"{"instances":[1]}"#, "Missing \"id\"");
     refuses(r#"{"id":null}"#, "Missing \"id\"");
@@ -180,7 +179,7 @@ fn what_is_wrong_beside_the_id_is_answered_under_it() {
     let a = Some("a");
     let method = "\"method\" must be \"predict\", \"classify\" or \"regress\"";
     for wrong in [r#"{"id":"a","method":"train"}"#, r#"{"id":"a","method":1}"#] {
-        refuses(Tfs, wrong, Lenient, a, "bad_request", method);
+        refuses(Tfs, wrong, Lenient, a, ("bad_request", method));
     }
     let timeout = "\"timeout_ms\" must be an integer from 1 to 3600000";
     for wrong in [
@@ -194,8 +193,8 @@ fn what_is_wrong_beside_the_id_is_answered_under_it() {
         "99999999999999999999",
     ] {
         let message = format!("{{\"id\":\"a\",\"timeout_ms\":{wrong}}}");
-        refuses(Tfs, &message, Lenient, a, "bad_request", timeout);
-        refuses(Oip, &message, Lenient, a, "bad_request", timeout);
+        refuses(Tfs, &message, Lenient, a, ("bad_request", timeout));
+        refuses(Oip, &message, Lenient, a, ("bad_request", timeout));
     }
 }
 
@@ -204,13 +203,14 @@ fn a_member_that_occurs_twice_is_judged_as_rest_judges_it() {
     let twice = r#"{"id":"a","id":"b","x":1}"#;
     assert_eq!(call(Tfs, twice).id, "a");
     let text = "Duplicate key: id";
-    refuses(Tfs, twice, Strict, Some("a"), "bad_request", text);
-    refuses(Oip, twice, Lenient, Some("a"), "bad_request", text);
+    refuses(Tfs, twice, Strict, Some("a"), ("bad_request", text));
+    refuses(Oip, twice, Lenient, Some("a"), ("bad_request", text));
 }
 
 #[test]
 fn what_is_no_json_object_is_refused_in_the_words_of_rest() {
-    let bad = |message: &str, id, text: &str| refuses(Tfs, message, Lenient, id, "bad_json", text);
+    let bad =
+        |message: &str, id, text: &str| refuses(Tfs, message, Lenient, id, ("bad_json", text));
     bad("", None, "JSON Parse error: The document is empty");
     bad(
         " ",
@@ -247,15 +247,14 @@ fn what_is_no_json_object_is_refused_in_the_words_of_rest() {
     );
     for (message, shown) in [("[1]", "[1]"), ("\"a\"", "\"a\""), (" 1 ", "1")] {
         let text = format!("JSON Value: {shown} Is not object");
-        refuses(Oip, message, Lenient, None, "bad_request", &text);
+        refuses(Oip, message, Lenient, None, ("bad_request", &text));
     }
     refuses(
         Oip,
         "\u{feff}{}",
         Lenient,
         None,
-        "bad_json",
-        "JSON Parse error: Invalid value. at offset: 0",
+        ("bad_json", "JSON Parse error: Invalid value. at offset: 0"),
     );
 }
 

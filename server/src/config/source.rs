@@ -148,12 +148,10 @@ fn described_folder(
         );
     }
     let origin = Origin {
-        folder: dir.unwrap_or_default().into(),
         copy_from: copy_from.map(PathBuf::from),
         wait,
         digest: p.digest("--model-digest", digest.as_deref()),
-        in_place: false,
-        beside_bytes: 0,
+        ..Origin::of(dir.unwrap_or_default())
     };
     let name = name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
     Described {

@@ -4,7 +4,7 @@
 
 use crate::engine::rten::Rten;
 use crate::engine::tract::Tract;
-use crate::engine::{Engine, Failure, Kind, Material};
+use crate::engine::{Engine, Failure, Material};
 
 /// An engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,7 +69,7 @@ impl Name {
             #[cfg(not(feature = "ort"))]
             Self::OnnxRuntime => {
                 let failure = Failure::new("(graph)", "onnxruntime is not in this binary");
-                return Err(failure.of(Kind::Engine));
+                return Err(failure.of(super::Kind::Engine));
             }
         })
     }

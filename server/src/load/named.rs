@@ -14,14 +14,7 @@ use super::Checked;
 /// Reads and checks the model, as a server would.
 pub(crate) fn checked(path: &Path) -> Result<Checked, Fatal> {
     if path.is_dir() {
-        return super::checked(&Origin {
-            folder: path.to_owned(),
-            copy_from: None,
-            wait: false,
-            digest: None,
-            in_place: false,
-            beside_bytes: 0,
-        });
+        return super::checked(&Origin::of(path));
     }
     let folder = path
         .parent()

@@ -167,12 +167,8 @@ fn an_archive_that_is_too_much_is_refused() {
 
 fn origin(folder: &Path, digest: Option<Digest>) -> Origin {
     Origin {
-        folder: folder.to_owned(),
-        copy_from: None,
-        wait: false,
         digest,
-        in_place: false,
-        beside_bytes: 0,
+        ..Origin::of(folder)
     }
 }
 
@@ -230,12 +226,8 @@ fn a_volumes_folder_is_copied_once_and_served_from_the_copy() {
     fs::write(volume.path().join("v1/extra/labels.txt"), "x").unwrap();
     let own = tempfile::tempdir().unwrap();
     let origin = Origin {
-        folder: own.path().join("files"),
         copy_from: Some(volume.path().join("v1")),
-        wait: false,
-        digest: None,
-        in_place: false,
-        beside_bytes: 0,
+        ..Origin::of(own.path().join("files"))
     };
     let first = load_origin(origin.clone()).unwrap();
     // Overwritten in place afterwards: the copy is what this revision is.
@@ -253,12 +245,8 @@ fn what_is_missing_may_come_later() {
     let own = tempfile::tempdir().unwrap();
     let missing = own.path().join("nothing");
     let copied = Origin {
-        folder: own.path().join("files"),
         copy_from: Some(missing.clone()),
-        wait: false,
-        digest: None,
-        in_place: false,
-        beside_bytes: 0,
+        ..Origin::of(own.path().join("files"))
     };
     for origin in [copied, origin(&missing, None)] {
         let fatal = load_origin(origin).err().unwrap();

@@ -27,12 +27,7 @@ fn load(graph: &Graph, wanted: Wanted) -> Result<Model, Fatal> {
 fn load_file(file: &str, wanted: Wanted) -> Model {
     let folder = tempfile::tempdir().unwrap();
     std::fs::copy(testdata().join(file), folder.path().join("model.onnx")).unwrap();
-    let origin = aimass_server::config::Origin {
-        folder: folder.path().to_owned(),
-        copy_from: None,
-        wait: false,
-        digest: None,
-    };
+    let origin = aimass_server::config::Origin::of(folder.path());
     load_on(wanted, origin).unwrap()
 }
 
@@ -72,8 +67,8 @@ fn the_linear_model_is_the_same_on_every_engine() {
         let model = load_file("linear.onnx", Wanted::Only(engine));
         assert_eq!(model.engine(), engine.as_str());
         let input = Tensor::new(vec![3, 1], Data::Fp32(vec![1.0, -2.5, 1e6])).unwrap();
-        let ran = model.run(&[input], &|| false).unwrap();
-        assert_close(floats(&ran.outputs[0]), &[2.0, -5.0, 2e6], engine.title());
+        let ran = model.run_whole(&[input]).unwrap();
+        assert_close(floats(&ran[0]), &[2.0, -5.0, 2e6], engine.title());
     }
 }
 
@@ -117,8 +112,8 @@ fn the_digits_are_the_same_on_every_engine() {
             };
             let image: Vec<f32> = super::predict::ZERO.iter().map(level).collect();
             let input = Tensor::new(vec![1, 64], Data::Fp32(image)).unwrap();
-            let ran = model.run(&[input], &|| false).unwrap();
-            assert_close(floats(&ran.outputs[0]), &expected, engine.title());
+            let ran = model.run_whole(&[input]).unwrap();
+            assert_close(floats(&ran[0]), &expected, engine.title());
         }
     }
 }
@@ -227,7 +222,7 @@ fn all_engines_agree_on_graphs_of_every_family() {
             let inputs = inputs(&models[0], rows, seed);
             let answers: Vec<_> = models
                 .iter()
-                .map(|model| model.run(&inputs, &|| false).unwrap().outputs)
+                .map(|model| model.run_whole(&inputs).unwrap())
                 .collect();
             for (answer, model) in answers.iter().zip(&models).skip(1) {
                 let about = format!("{about} on {}, {rows} rows, seed {seed}", model.engine());
@@ -457,8 +452,8 @@ fn external_data_reaches_rten_under_the_names_that_it_takes() {
     ] {
         let ran = load(file, wanted)
             .unwrap()
-            .run(std::slice::from_ref(&input), &|| false);
-        assert_eq!(floats(&ran.unwrap().outputs[0]), [11.0, 22.0], "{file}");
+            .run_whole(std::slice::from_ref(&input));
+        assert_eq!(floats(&ran.unwrap()[0]), [11.0, 22.0], "{file}");
     }
     assert_eq!(
         load("data/weights.bin", Wanted::Only(Name::Rten))
@@ -509,8 +504,8 @@ fn a_run_never_begins_where_another_one_ended() {
         let input = (0_u8..15).map(|step| f32::from(step) / 15.0).collect();
         let input = Tensor::new(vec![5, 1, 3], Data::Fp32(input)).unwrap();
         for _ in 0..3 {
-            let ran = model.run(std::slice::from_ref(&input), &|| false).unwrap();
-            assert_close(floats(&ran.outputs[0]), &expected, engine.title());
+            let ran = model.run_whole(std::slice::from_ref(&input)).unwrap();
+            assert_close(floats(&ran[0]), &expected, engine.title());
         }
     }
 }

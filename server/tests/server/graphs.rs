@@ -133,12 +133,7 @@ impl Graph {
     pub(crate) fn folder(&self) -> (tempfile::TempDir, Origin) {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("model.onnx"), self.model()).unwrap();
-        let origin = Origin {
-            folder: folder.path().to_owned(),
-            copy_from: None,
-            wait: false,
-            digest: None,
-        };
+        let origin = Origin::of(folder.path());
         (folder, origin)
     }
 }

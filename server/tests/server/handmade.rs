@@ -111,12 +111,7 @@ pub(crate) fn with_external_weights(file: &str, wanted: Wanted) -> Result<Model,
     let folder = folder(&adding(2, &external(file, "4")));
     let (from, to) = ("model/data/weights.bin", format!("model/{file}"));
     fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
-    let origin = Origin {
-        folder: folder.path().join("model"),
-        copy_from: None,
-        wait: false,
-        digest: None,
-    };
+    let origin = Origin::of(folder.path().join("model"));
     load_on(wanted, origin)
 }
 

@@ -190,14 +190,7 @@ pub(crate) fn load(file: &Path) -> Result<Model, Fatal> {
 }
 
 pub(crate) fn load_folder(folder: &Path) -> Result<Model, Fatal> {
-    load_origin(Origin {
-        folder: folder.to_owned(),
-        copy_from: None,
-        wait: false,
-        digest: None,
-        in_place: false,
-        beside_bytes: 0,
-    })
+    load_origin(Origin::of(folder))
 }
 
 pub(crate) fn load_origin(origin: Origin) -> Result<Model, Fatal> {

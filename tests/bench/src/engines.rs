@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use aimass_protocol::Tensor;
-use aimass_server::engine::{Engine, Shapes};
+use aimass_server::engine::{Engine, Name, Shapes};
 use anyhow::Context as _;
 
 use crate::{Row, median};
@@ -76,8 +76,9 @@ fn one(
     rows: &mut Vec<Row>,
 ) -> anyhow::Result<Vec<(&'static str, f64)>> {
     let mut ready: Vec<(&'static str, Box<dyn Engine>, Vec<Tensor>)> = Vec::new();
-    for (name, load) in ENGINES {
-        match prepared(case, load) {
+    for engine in ENGINES {
+        let name = engine.as_str();
+        match prepared(case, engine) {
             Ok((engine, inputs, difference)) => {
                 // A wrong answer is no faster for being early.
                 if difference > 1.0 {
@@ -108,9 +109,9 @@ fn one(
 /// lies from the recorded one.
 type Prepared = (Box<dyn Engine>, Vec<Tensor>, f64);
 
-fn prepared(case: &Case, load: ours::Load) -> Result<Prepared, String> {
+fn prepared(case: &Case, engine: Name) -> Result<Prepared, String> {
     let contained = std::panic::AssertUnwindSafe(|| {
-        let engine = load(&case.model)?;
+        let engine = ours::load(engine, &case.model)?;
         let inputs = case.inputs(engine.signature())?;
         let shapes: Shapes = inputs.iter().map(|input| input.shape().to_vec()).collect();
         engine.prepare(&shapes)?;
@@ -154,7 +155,7 @@ fn alone(cases: &[Case], times: &Times) -> Vec<Row> {
         };
         let against = format!("onnxruntime, {:.0} µs", theirs * 1e6);
         let mut best: Option<(f64, &str)> = None;
-        for (engine, _) in ENGINES {
+        for engine in ENGINES.map(Name::as_str) {
             let Some(ours) = time(engine) else { continue };
             let ratio = ours / theirs;
             let name = format!("engines/{}/{engine}", case.id);
@@ -184,7 +185,7 @@ fn batched(cases: &[Case], times: &Times) -> Vec<Row> {
     let mut rows = Vec::new();
     for case in cases.iter().filter(|case| case.batch > 1) {
         let single = format!("{}_b1", case.key);
-        let engines = ENGINES.iter().map(|(engine, _)| *engine);
+        let engines = ENGINES.map(Name::as_str).into_iter();
         for engine in engines.chain([REFERENCE]) {
             let time = |id: &str| times.get(&(id.to_owned(), engine)).copied();
             let (Some(one), Some(all)) = (time(&single), time(&case.id)) else {
@@ -216,7 +217,7 @@ mod tests {
     #[test]
     fn the_best_engine_of_each_model_counts_and_the_median_of_the_models() {
         let cases = [case("a", 1), case("b", 1), case("c", 1)];
-        let ours = ENGINES[0].0;
+        let ours = ENGINES[0].as_str();
         let times: Times = [("a_b1", 1.0), ("b_b1", 1.2), ("c_b1", 9.0)]
             .into_iter()
             .flat_map(|(id, time)| {
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn a_row_of_a_batch_is_compared_with_a_row_alone() {
         let cases = [case("a", 1), case("a", 8)];
-        let ours = ENGINES[0].0;
+        let ours = ENGINES[0].as_str();
         let times = [("a_b1", 1.0), ("a_b8", 16.0)].map(|(id, time)| ((id.to_owned(), ours), time));
         let rows = batched(&cases, &Times::from(times));
         assert_eq!(rows.len(), 1);

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 
 use aimass_chassis::units;
-use aimass_server::args::parse;
+use aimass_server::args::{Command, parse};
 use aimass_server::config::{Config, FetchConfig};
 
 /// No argument makes the start panic; what is refused says so.
@@ -27,7 +27,9 @@ pub fn body(data: &[u8]) {
     };
     let problems = match line.command {
         None => Config::try_from(line.serve).err(),
-        Some(aimass_server::args::Command::Fetch(args)) => FetchConfig::try_from(args).err(),
+        Some(Command::Fetch(args)) => FetchConfig::try_from(args).err(),
+        // Takes whatever is a path.
+        Some(Command::Inspect(_)) => None,
     };
     if let Some(problems) = problems {
         assert!(problems.describe("aimass-server").contains("--"));

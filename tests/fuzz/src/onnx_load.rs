@@ -4,10 +4,9 @@
 //! Structured: random bytes alone never get past the check. Whatever the model is, loading ends, and
 //! ends in a model or in a reason.
 
-use std::path::Path;
-
 use aimass_onnx::{Element, Model, Node};
 use aimass_server::config::Origin;
+use aimass_server::engine::{Settings, Wanted};
 use aimass_server::load::load;
 
 /// Operators with one to three inputs that small models are made of, and some that need attributes.
@@ -70,18 +69,9 @@ pub fn body(data: &[u8]) {
     let model = describe(&mut Bytes(data)).encode();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("model.onnx"), model).unwrap();
-    if let Err(fatal) = load(&origin(folder.path()), 2) {
+    if let Err(fatal) = load(&Origin::of(folder.path()), &Settings::of(Wanted::Auto, 2)) {
         let text = fatal.to_string();
         assert!(!text.is_empty() && text.len() < 8192, "{text}");
-    }
-}
-
-fn origin(folder: &Path) -> Origin {
-    Origin {
-        folder: folder.to_owned(),
-        copy_from: None,
-        wait: false,
-        digest: None,
     }
 }
 

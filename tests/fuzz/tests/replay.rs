@@ -19,7 +19,9 @@ fn inputs(target: &str) -> Vec<PathBuf> {
     let folder = root().join("corpus").join(target);
     let entries = std::fs::read_dir(&folder)
         .unwrap_or_else(|error| panic!("{target} has no inputs in {}: {error}", folder.display()));
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.expect("the folder can be read").path())
+        .collect();
     files.sort();
     files
 }

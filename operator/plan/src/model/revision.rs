@@ -102,9 +102,12 @@ fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
         max_delay,
     } = &valid.batching;
     // Absent, it is no part: revisions from before this field keep their names.
-    if max_size.is_some() || max_delay.is_some() {
+    if let Some(fields) = identity.as_object_mut()
+        && (max_size.is_some() || max_delay.is_some())
+    {
         let delay = max_delay.and_then(|delay| u64::try_from(delay.as_millis()).ok());
-        identity["batching"] = json!({"maxSize": max_size, "maxDelayMilliseconds": delay});
+        let batching = json!({"maxSize": max_size, "maxDelayMilliseconds": delay});
+        fields.insert("batching".to_owned(), batching);
     }
     identity
 }
