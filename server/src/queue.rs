@@ -53,13 +53,15 @@ impl Queue {
         let now = Instant::now();
         let (reply, done) = oneshot::channel();
         let may_move = work.rows > 1;
-        let mut waiting = self.lock();
         let time_left = work.deadline.saturating_duration_since(now);
-        let admission = waiting.line.admit(work.rows, work.connection, time_left);
+        let job = Job::new(work, now, reply);
+        let mut waiting = self.lock();
+        let rows = job.next_rows().len();
+        let admission = waiting.line.admit(rows, job.work.connection, time_left);
         if let Admission::Refused { retry_after } = admission {
             return Err(retry_after);
         }
-        let place = waiting.line.join(Job::new(work, now, reply));
+        let place = waiting.line.join(job);
         self.show(&waiting);
         self.wake_one(waiting);
         Ok(Ticket {

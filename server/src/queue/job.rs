@@ -50,6 +50,8 @@ pub struct Job {
     pub reply: oneshot::Sender<Done>,
     /// Rows that have run.
     pub done: usize,
+    /// Rows that it counts while it waits: those of its next run. Noted, because what a run takes may change meanwhile.
+    pub standing: usize,
     /// The outputs of those, run by run.
     pub parts: Vec<Vec<Tensor>>,
     /// Its times so far.
@@ -92,6 +94,7 @@ impl Job {
             since: now,
             reply,
             done: 0,
+            standing: 0,
             parts: Vec::new(),
             times: Times {
                 queued: Duration::ZERO,
@@ -101,7 +104,7 @@ impl Job {
         }
     }
 
-    /// Rows that have not run, at least 1: what they count in the queue.
+    /// Rows that have not run, at least 1.
     pub fn left(&self) -> usize {
         self.work.rows.saturating_sub(self.done).max(1)
     }

@@ -42,6 +42,8 @@ pub struct Line {
     jobs: BTreeMap<Place, Job>,
     /// Of all jobs.
     rows: usize,
+    /// Of their next runs: what is bounded, and what whoever arrives has to wait for.
+    standing: usize,
     /// The round that is being served.
     round: u64,
     arrivals: u64,
@@ -89,16 +91,16 @@ impl Line {
         self.jobs.is_empty()
     }
 
-    /// Whether a request of `rows` rows may join, whose caller waits for `time_left`.
+    /// Whether a request may join of whose rows `rows` run at first, and whose caller waits for `time_left`.
     pub fn admit(&self, rows: usize, connection: Option<u64>, time_left: Duration) -> Admission {
         let share = connection.and_then(|connection| self.connections.get(&connection));
         let own_rows = share.map_or(0, |share| share.rows);
         let loads = Loads {
-            queued_rows: self.rows,
+            queued_rows: self.standing,
             // In each round that its connection has before it, others may come to stand before it too.
             ahead_rows: own_rows
                 .saturating_mul(self.connections.len())
-                .max(self.rows),
+                .max(self.standing),
             own_rows,
             max_queued_rows: self.bounds.max_rows,
             rows_per_second: self.rate.map(|rate| rate * float(self.bounds.workers)),
@@ -118,17 +120,20 @@ impl Line {
         self.stand(job, place.number);
     }
 
-    fn stand(&mut self, job: Job, number: u64) -> Place {
+    /// Bounded are the rows of the next run alone: a large request must not make the queue full for all others.
+    fn stand(&mut self, mut job: Job, number: u64) -> Place {
+        job.standing = job.next_rows().len();
         let mut round = self.round.saturating_add(1);
         if let Some(connection) = job.work.connection {
             let share = self.connections.entry(connection).or_default();
             round = round.max(share.last_round.saturating_add(1));
             share.last_round = round;
             share.requests += 1;
-            share.rows = share.rows.saturating_add(job.left());
+            share.rows = share.rows.saturating_add(job.standing);
         }
         let place = Place { round, number };
         self.rows = self.rows.saturating_add(job.left());
+        self.standing = self.standing.saturating_add(job.standing);
         self.jobs.insert(place, job);
         place
     }
@@ -146,6 +151,7 @@ impl Line {
     fn remove(&mut self, place: Place) -> Option<Job> {
         let job = self.jobs.remove(&place)?;
         self.rows = self.rows.saturating_sub(job.left());
+        self.standing = self.standing.saturating_sub(job.standing);
         let connection = job.work.connection.unwrap_or_default();
         if let Some(share) = job
             .work
@@ -153,7 +159,7 @@ impl Line {
             .and(self.connections.get_mut(&connection))
         {
             share.requests -= 1;
-            share.rows = share.rows.saturating_sub(job.left());
+            share.rows = share.rows.saturating_sub(job.standing);
             if share.requests == 0 {
                 self.connections.remove(&connection);
             }

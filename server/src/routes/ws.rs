@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimass_chassis::listener::Connection;
 use aimass_chassis::ws::{Asked, Failed, Form, Language, Outgoing, Refusal, Service};
 use aimass_protocol::ws::{self, Call, Dialect, Refused, SUBPROTOCOL};
 use aimass_protocol::{Checks, Error, Kind};
@@ -49,6 +50,7 @@ pub(super) fn upgrade(
         checks: settings.checks,
         stem: stem(request.uri().path()).to_owned(),
         connection: connection(trace.id()).to_owned(),
+        line: request.extensions().get().copied(),
         timeout: caller::timeout(request.headers())?,
         headers: passed_on(request.headers()),
     };
@@ -110,6 +112,8 @@ struct Words {
     /// The path of the model.
     stem: String,
     connection: String,
+    /// The connection as the queue knows it: all messages of a WebSocket take turns as one caller.
+    line: Option<Connection>,
     /// The deadline of every message that has no shorter one.
     timeout: Option<Duration>,
     headers: HeaderMap,
@@ -190,6 +194,9 @@ impl Words {
             None => message.slice(call.start..),
         };
         let mut request = Request::post(Uri::try_from(path).ok()?);
+        if let Some(line) = self.line {
+            request.extensions_mut()?.insert(line);
+        }
         let headers = request.headers_mut()?;
         headers.extend(self.headers.clone());
         headers.insert("x-request-id", self.request_id(number).try_into().ok()?);
@@ -238,6 +245,7 @@ mod tests {
             checks: Checks::Lenient,
             stem: "/v9/models/m".to_owned(),
             connection: "conn".to_owned(),
+            line: None,
             timeout: Some(Duration::from_millis(500)),
             headers: HeaderMap::from_iter([(
                 batching.0.parse().unwrap(),

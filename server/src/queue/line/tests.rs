@@ -146,6 +146,22 @@ fn requests_without_a_connection_are_served_in_order_of_arrival() {
 }
 
 #[test]
+fn a_large_request_leaves_room_for_others() {
+    let (model, now) = (model(8), Instant::now());
+    let mut line = line(Duration::ZERO);
+    let large = Ask {
+        rows: 30_000,
+        width: 1,
+        connection: Some(1),
+        way: Way::Together,
+    };
+    line.join(job(&model, &large, now).0);
+    assert_eq!((line.rows(), line.standing), (30_000, 8));
+    let left = Duration::from_secs(1);
+    assert_eq!(line.admit(8, Some(2), left), Admission::Admitted);
+}
+
+#[test]
 fn a_large_request_runs_in_pieces_between_which_others_have_their_turn() {
     check(2, &[ask(5, 1), ask(2, 2)], &[&[0], &[1], &[0], &[0]]);
     // Its last piece shares a batch.
@@ -268,11 +284,12 @@ fn walk(seed: u64) {
                     connection: [None, Some(1), Some(1), Some(1), Some(2), Some(3)][dice.roll(6)],
                     way: [Way::Together, Way::Together, Way::Singly, Way::Whole][dice.roll(4)],
                 };
-                let before = line.rows();
+                let before = line.standing;
                 let left = Duration::from_secs(1);
-                if line.admit(ask.rows, ask.connection, left) == Admission::Admitted {
-                    assert!(before == 0 || before + ask.rows <= MAX_ROWS, "seed {seed}");
-                    let (job, reply) = job(&model, &ask, now);
+                let (job, reply) = job(&model, &ask, now);
+                let rows = job.next_rows().len();
+                if line.admit(rows, ask.connection, left) == Admission::Admitted {
+                    assert!(before == 0 || before + rows <= MAX_ROWS, "seed {seed}");
                     let place = line.join(job);
                     let request = Known {
                         reply,
@@ -327,6 +344,8 @@ fn walk(seed: u64) {
         }
         let in_line: usize = line.jobs.values().map(Job::left).sum();
         assert_eq!(line.rows(), in_line, "seed {seed}");
+        let standing: usize = line.jobs.values().map(|job| job.next_rows().len()).sum();
+        assert_eq!(line.standing, standing, "seed {seed}");
     }
     assert!(
         line.is_empty() && known.is_empty(),
