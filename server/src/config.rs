@@ -3,6 +3,7 @@
 //! Pure, but for reading the configuration files that flags name. Called by `start.rs`; what comes out is passed down and
 //! never changed.
 
+mod batching;
 mod fetch;
 mod fields;
 mod inspect;
@@ -24,7 +25,7 @@ use aimass_protocol::Checks;
 use crate::args::{ServeArgs, ToleratedArgs};
 use crate::engine::{self, Wanted};
 use crate::files::Digest;
-use crate::state::{Batching, Settings};
+use crate::state::Settings;
 
 pub use fetch::FetchConfig;
 pub use inspect::InspectConfig;
@@ -32,15 +33,6 @@ pub use monitoring::DEFAULT_PATH;
 pub use source::{Source, Versions};
 
 use source::FolderFlags;
-
-/// The largest batch that a user may ask for.
-const MAX_BATCH_SIZE: usize = 1024;
-/// The longest time that requests may be made to wait for others.
-const MAX_QUEUE_DELAY: Duration = Duration::from_secs(1);
-/// Full batches that may wait for each thread, where the user says nothing.
-const QUEUED_BATCHES: usize = 10;
-/// Rows that may wait at least.
-const LEAST_QUEUE_ROWS: usize = 64;
 
 /// What the server does.
 #[derive(Clone, Debug)]
@@ -176,27 +168,26 @@ impl TryFrom<ServeArgs> for Config {
                 "must differ from --port and --admin-port",
             );
         }
-        let workers = match p.number("--engine-workers", &engine_workers, 0..=256) {
-            0 => cpus,
-            workers => workers,
-        };
         let threads = match p.number("--rest-api-num-threads", &rest_api_num_threads, 0..=256) {
             0 => cpus.min(4),
             threads => threads,
         };
-        let batching = Batching {
-            max_batch_size: match p.number("--max-batch-size", &max_batch_size, 0..=MAX_BATCH_SIZE)
-            {
-                _ if !enable_batching => 1,
-                size => size,
+        let batching::Described {
+            batching,
+            workers,
+            queue_rows,
+        } = batching::describe(
+            &mut p,
+            &batching::Flags {
+                enable_batching,
+                max_batch_size: &max_batch_size,
+                max_queue_delay: &max_queue_delay,
+                max_queue_rows: &max_queue_rows,
+                engine_workers: &engine_workers,
+                parameters_file: tensorflow_serving.batching_parameters_file.as_deref(),
             },
-            max_queue_delay: p.at_most("--max-queue-delay", &max_queue_delay, MAX_QUEUE_DELAY),
-            allowed_batch_sizes: Vec::new(),
-        };
-        let queue_rows = match p.number("--max-queue-rows", &max_queue_rows, 0..=100_000_000) {
-            0 => (QUEUED_BATCHES * batching.largest() * workers).max(LEAST_QUEUE_ROWS),
-            rows => rows,
-        };
+            cpus,
+        );
         let checks = match input_checks.as_str() {
             "strict" => Checks::Strict,
             "lenient" => Checks::Lenient,

@@ -15,6 +15,9 @@ pub struct TensorFlowServingArgs {
     /// ModelServerConfig as text protobuf, of one model.
     #[arg(long, env = "AIMASS_MODEL_CONFIG_FILE")]
     pub model_config_file: Option<String>,
+    /// BatchingParameters as text protobuf; flags for the same win.
+    #[arg(long, env = "AIMASS_BATCHING_PARAMETERS_FILE")]
+    pub batching_parameters_file: Option<String>,
     /// MonitoringConfig as text protobuf: where the data ports show TensorFlow Serving's series.
     #[arg(long, env = "AIMASS_MONITORING_CONFIG_FILE")]
     pub monitoring_config_file: Option<String>,
