@@ -7,18 +7,32 @@ use crate::error::{Error, Kind, cut};
 use crate::json::read::{Fail, Reader, Syntax};
 
 /// The members of the object at the cursor, which is passed over: for each of `known` a cursor at its value, unless the
-/// member is absent or null. Unknown members are passed over; a known one that occurs twice is an error.
+/// member is absent or null. Unknown members are passed over; a known one that occurs twice is an error. The syntax has
+/// been checked: nothing of it is looked at again.
 pub(super) fn fields<'a, const N: usize>(
     reader: &mut Reader<'a>,
     known: [&str; N],
 ) -> Result<[Option<Reader<'a>>; N], Fail> {
-    Ok(unjudged(reader, known)??)
+    let pass = |reader: &mut Reader<'a>| {
+        reader.pass();
+        Ok(())
+    };
+    Ok(members(reader, known, pass)??)
 }
 
-/// [`fields`], with what is wrong with the members apart from their syntax: the root's syntax error may still come behind.
+/// [`fields`] of an object whose syntax is not checked yet, with what is wrong with the members apart from it: the root's
+/// syntax error may still come behind.
 pub(super) fn unjudged<'a, const N: usize>(
     reader: &mut Reader<'a>,
     known: [&str; N],
+) -> Result<Result<[Option<Reader<'a>>; N], Error>, Syntax> {
+    members(reader, known, Reader::skip)
+}
+
+fn members<'a, const N: usize>(
+    reader: &mut Reader<'a>,
+    known: [&str; N],
+    pass: impl Fn(&mut Reader<'a>) -> Result<(), Syntax>,
 ) -> Result<Result<[Option<Reader<'a>>; N], Error>, Syntax> {
     let mut found = [const { None }; N];
     let mut seen = [false; N];
@@ -38,7 +52,7 @@ pub(super) fn unjudged<'a, const N: usize>(
                 *slot = Some(reader.clone());
             }
         }
-        reader.skip()?;
+        pass(reader)?;
         more = reader.next_member()?;
     }
     Ok(match duplicate {
