@@ -402,7 +402,7 @@ async fn an_integer_that_rten_cannot_hold_is_the_callers_error() {
     );
     assert_eq!(
         answer.error(),
-        "Input \"ids\": element 3 is 4294967297, which does not fit into 32 bits"
+        "Input \"ids\": holds 4294967297, which does not fit into 32 bits"
     );
     // Beyond the table, but an integer like any other: the engine's to refuse.
     let answer = server

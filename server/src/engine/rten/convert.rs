@@ -57,9 +57,9 @@ where
 
 /// Refuses the first element that does not fit: wrapping it would answer another question.
 fn narrow(values: &[i64], name: &str) -> Result<Vec<i32>, Failure> {
-    let narrowed = values.iter().enumerate().map(|(index, value)| {
+    let narrowed = values.iter().map(|value| {
         i32::try_from(*value).ok().ok_or_else(|| {
-            let reason = format!("element {index} is {value}, which does not fit into 32 bits");
+            let reason = format!("holds {value}, which does not fit into 32 bits");
             Failure::new(name, reason).of(Kind::Input)
         })
     });
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(failure.kind, Kind::Input);
         assert_eq!(
             failure.to_string(),
-            "input ids: element 1 is 2147483648, which does not fit into 32 bits"
+            "input ids: holds 2147483648, which does not fit into 32 bits"
         );
     }
 
