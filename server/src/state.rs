@@ -2,6 +2,8 @@
 //!
 //! Made by `run.rs` (and by tests); changed by the loader, the workers and the shutdown. Cheap to clone.
 
+mod held;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
@@ -20,6 +22,8 @@ use crate::history::History;
 use crate::metrics::Metrics;
 use crate::model::{LARGEST_BUCKET, Model, sizes};
 use crate::queue::{Bounds, Queue};
+
+pub use held::{InFlight, Reservation};
 
 /// Panics of the engine within [`PANIC_WINDOW`] that take the model out of service.
 const MAX_PANICS: usize = 5;
@@ -359,52 +363,5 @@ impl State {
 
     fn lock_place(&self) -> MutexGuard<'_, Place> {
         self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One inference request, counted until dropped.
-pub struct InFlight(Arc<Shared>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.in_flight.dec();
-    }
-}
-
-/// Bytes of one body, counted until dropped.
-pub struct Reservation {
-    shared: Arc<Shared>,
-    bytes: u64,
-}
-
-impl Reservation {
-    /// Takes `bytes` more; false if all bodies together would be too large.
-    #[must_use]
-    pub fn grow(&mut self, bytes: usize) -> bool {
-        let more = bytes as u64;
-        let all = self
-            .shared
-            .buffered
-            .fetch_add(more, Ordering::Relaxed)
-            .saturating_add(more);
-        self.bytes = self.bytes.saturating_add(more);
-        self.shared
-            .metrics
-            .buffered_bytes
-            .inc_by(i64::try_from(more).unwrap_or(i64::MAX));
-        all <= self.shared.settings.max_buffered
-    }
-}
-
-impl Drop for Reservation {
-    fn drop(&mut self) {
-        self.shared
-            .buffered
-            .fetch_sub(self.bytes, Ordering::Relaxed);
-        self.shared
-            .metrics
-            .buffered_bytes
-            .dec_by(i64::try_from(self.bytes).unwrap_or(i64::MAX));
     }
 }

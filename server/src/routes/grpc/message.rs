@@ -1,7 +1,7 @@
 //! Reads the one message of a unary call: bounded, counted, inflated on the way.
 //!
 //! Called by `wire` under the request's deadline. tonic's own reader makes room for whatever a prefix of five bytes
-//! promises, inflates a whole message at once and decodes on the async thread: docs/adr/0100.
+//! promises, inflates a whole message at once and decodes on the async thread: docs/adr/0005.
 
 use aimass_protocol::grpc::{PREFIX_BYTES, Prefix};
 use aimass_protocol::{Error, Kind};

@@ -106,7 +106,8 @@ async fn an_answer_says_who_made_it_and_is_counted() {
     assert_eq!(header("aimass-model-version"), "7");
     assert_eq!(header("aimass-revision"), "m-abc");
     assert!(header("aimass-model-digest").starts_with("sha256:"));
-    assert_eq!(header("aimass-batch-rows"), "3");
+    // Rows run one by one until batches are measured.
+    assert_eq!(header("aimass-batch-rows"), "1");
     assert!(header("server-timing").starts_with("decode;dur="));
     let line =
         r#"aimass_server_requests_total{protocol="grpc",method="infer",code="200",kind="ok"} 1"#;
