@@ -1,7 +1,7 @@
 //! The Open Inference Protocol over gRPC: its messages, and their way to tensors and back.
 //!
-//! Pure. Called by the server's gRPC routes, in this order: [`Prefix::read`], [`survey`], [`decode`], [`target`],
-//! [`parse`], (the engine), [`answer`], [`frame`]; or [`status_message`]. What a request must be is said in `v2::request`, for JSON and gRPC alike.
+//! Pure. Called by the server's gRPC routes, in this order: [`Prefix::read`], [`survey()`], [`decode`], [`target`],
+//! [`parse`], (the engine), [`answer`], [`frame()`]; or [`status_message`]. What a request must be is said in `v2::request`, for JSON and gRPC alike.
 
 mod contents;
 mod frame;

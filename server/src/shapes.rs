@@ -63,7 +63,7 @@ pub enum Refused {
 /// Lets `inputs`, which do not fit for the reason `misfit`, through if the model can run them.
 ///
 /// # Errors
-/// See [`Refused`]. Takes at most twice [`TRY`].
+/// See [`Refused`]. Takes at most four seconds.
 pub async fn advise(
     model: &Arc<Model>,
     inputs: &[Tensor],
