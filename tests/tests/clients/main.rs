@@ -29,6 +29,12 @@ fn tritons_http_client_is_answered_in_json_and_in_binary() {
 }
 
 #[test]
+fn tritons_grpc_client_is_answered() {
+    let server = Server::ready();
+    Program::script("triton_grpc.py", &[&server.url()]).succeeds();
+}
+
+#[test]
 fn kserves_client_is_answered() {
     let server = Server::ready();
     Program::script("kserve_v2.py", &[&server.url()]).succeeds();
