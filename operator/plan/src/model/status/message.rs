@@ -129,8 +129,8 @@ fn rolled_out(decided: &Decided, sums: &Sums) -> Saying {
                 format!("{target} serves"),
             );
         }
-        Progress::Starting => (Reason::Starting, counts),
-        Progress::Progressing => (Reason::Progressing, counts),
+        Progress::Starting => (Reason::Starting, format!("{counts}{}", held_up(decided))),
+        Progress::Progressing => (Reason::Progressing, format!("{counts}{}", held_up(decided))),
         Progress::WaitingForCapacity => {
             let why = decided
                 .failure
@@ -165,6 +165,16 @@ fn rolled_out(decided: &Decided, sums: &Sums) -> Saying {
         ),
     };
     (ConditionStatus::False, reason, message)
+}
+
+/// What keeps the target's pods from getting ready, behind the counts; nothing if they only need their time.
+fn held_up(decided: &Decided) -> String {
+    let target = decided.target.as_ref().map(|target| &target.revision);
+    let outlook = decided.revisions.iter().find(|r| Some(&r.name) == target);
+    let failure = outlook.and_then(|revision| revision.failure.as_ref());
+    failure.map_or_else(String::new, |failure| {
+        format!("; {}: {}", failure.reason, cut(&failure.message, 600))
+    })
 }
 
 fn scaled(decided: &Decided, sums: &Sums) -> Saying {

@@ -165,6 +165,26 @@ fn what_serves_is_ready_and_at_rest() {
 }
 
 #[test]
+fn a_rollout_that_waits_for_pods_which_cannot_start_says_why() {
+    let mut waiting = decided(Progress::Progressing, 2);
+    for revision in &mut waiting.revisions {
+        revision.failure = Some(PodFailure {
+            reason: Reason::ImagePullFailed,
+            message: "cannot pull x".to_owned(),
+            pod: None,
+            decisive: false,
+        });
+    }
+    let status = status(&model(), Ok(&applied(waiting, 1)), at(100));
+    let text =
+        "1 of 2 pods of revision abcdefgh (number 2) are ready; ImagePullFailed: cannot pull x";
+    for of in [ConditionType::RolledOut, ConditionType::Reconciling] {
+        let condition = of.find(&status.conditions).unwrap();
+        assert_eq!(condition.message, text);
+    }
+}
+
+#[test]
 fn what_does_not_serve_says_why() {
     check(
         decided(Progress::Starting, 1),
