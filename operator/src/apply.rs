@@ -200,7 +200,12 @@ async fn apply_one<K: Child>(
     }
     let key = key_of(&object);
     match send(ctx, &key, &object).await {
-        Ok(applied) => Ok(Some(keep(ctx, &key, applied))),
+        Ok(applied) => {
+            // It gets on: what fails after this write is tried again soon.
+            ctx.attempts
+                .forget(model.metadata.uid.as_deref().unwrap_or_default());
+            Ok(Some(keep(ctx, &key, applied)))
+        }
         Err(error) if cause(&error) == Cause::Conflict => {
             // Rare, and large: not to be part of every reconcile's state.
             let met = Box::pin(met_another(ctx, model, &key, object));

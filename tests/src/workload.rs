@@ -26,6 +26,9 @@ const REST: Duration = Duration::from_secs(40);
 /// With a fault the end state must be reached so long after it (R1).
 pub const RECOVERY: Duration = Duration::from_secs(10);
 
+/// A storm of faults lasts so long at most.
+pub const STORM: Duration = Duration::from_secs(20);
+
 /// What is done to the cluster, with the harness's rights.
 pub type Step = for<'a> fn(&'a Namespace) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
@@ -169,6 +172,7 @@ async fn disturbed(
     plan: Plan,
 ) -> Result<Verdict, String> {
     run.prepare(workload).await?;
+    let storm = plan.storm.is_some();
     run.faults.arm(plan);
     (workload.act)(&run.ns).await;
     let same = |state: &Normal| {
@@ -179,7 +183,12 @@ async fn disturbed(
             Err(differences.join("\n"))
         }
     };
-    run.reach(reference.took + RECOVERY, same).await?;
+    let deadline = reference.took + RECOVERY;
+    if storm {
+        run.outlast(deadline, same).await?;
+    } else {
+        run.reach(deadline, same).await?;
+    }
     let not_met = run.faults.not_met();
     // Silence, then once more: reached is not stayed.
     while run.silence(RECOVERY).await.is_err_and(|e| e == DIED) {

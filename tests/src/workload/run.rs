@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{DIED, MODEL, REST, SILENCE, Workload};
+use super::{DIED, MODEL, REST, SILENCE, STORM, Workload};
 use crate::audit;
 use crate::cluster::{Cluster, Namespace};
 use crate::eventually::within;
 use crate::faults::Faults;
+use crate::faults::plan::Plan;
 use crate::faults::point::revision_of;
 use crate::normal::{self, CHILDREN, Normal};
 use crate::operator::{Operator, Settings};
@@ -90,6 +91,24 @@ impl Run {
                 None => self.restart().await,
             }
         }
+    }
+
+    /// As [`Self::reach`], in a storm, which ends after [`STORM`] at the latest. What the back-off may
+    /// take is then bounded: a pause that began in the storm is about as long as the storm was. In a
+    /// storm without an end it would be for chance to decide.
+    ///
+    /// # Errors
+    /// The last complaint, when `deadline` has passed since the end of the storm and of that pause.
+    pub async fn outlast(
+        &mut self,
+        deadline: Duration,
+        check: impl Fn(&Normal) -> Result<(), String>,
+    ) -> Result<Normal, String> {
+        if let Ok(state) = self.reach(STORM, &check).await {
+            return Ok(state);
+        }
+        self.faults.arm(Plan::default());
+        self.reach(STORM * 3 / 2 + deadline, check).await
     }
 
     /// Ends the instance as a crash does, and starts another one.
