@@ -15,6 +15,7 @@ pub mod address;
 pub mod archive;
 pub mod config;
 pub mod floats;
+pub mod grpc;
 pub mod oip_binary;
 pub mod oip_json;
 pub mod onnx_check;
@@ -22,6 +23,7 @@ pub mod onnx_load;
 pub mod route;
 mod signatures;
 pub mod tfs_json;
+pub mod ws;
 
 /// One fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -33,17 +35,19 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 12] = [
     target("address", address::body),
     target("archive", archive::body),
     target("config", config::body),
     target("floats", floats::body),
+    target("grpc", grpc::body),
     target("oip_binary", oip_binary::body),
     target("oip_json", oip_json::body),
     target("onnx_check", onnx_check::body),
     target("onnx_load", onnx_load::body),
     target("route", route::body),
     target("tfs_json", tfs_json::body),
+    target("ws", ws::body),
 ];
 
 const fn target(name: &'static str, body: fn(&[u8])) -> Target {
