@@ -9,6 +9,7 @@ mod infer;
 mod metadata;
 mod outputs;
 pub(crate) mod parameters;
+mod quick;
 pub(crate) mod request;
 mod url;
 mod write;

@@ -11,6 +11,7 @@ use crate::signature::Signature;
 use crate::tensor::{Data, DataType, Tensor};
 use crate::v2::fields::{count, fields, text, unjudged};
 use crate::v2::parameters::{Parameters, parameters};
+use crate::v2::quick::quick;
 use crate::v2::request::{
     self, MAX_ID, MAX_INPUTS, MAX_NAME, MAX_RANK, Shape, bad_request, bad_tensor,
 };
@@ -51,7 +52,11 @@ pub fn parse(
 ) -> Result<Infer, Error> {
     let (json, tail) = split(body, header_length)?;
     let request = Reader::new(json, checks)?;
-    let infer = read(request, tail, signature)?;
+    let inputs = Inputs::of(signature, tail);
+    let infer = match quick(request.clone(), &inputs) {
+        Some(infer) => infer,
+        None => read(request, &inputs)?,
+    };
     signature.fits(&infer.inputs)?;
     Ok(infer)
 }
@@ -85,7 +90,8 @@ fn split<'a>(
     Ok((json, Some(tail)))
 }
 
-fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Result<Infer, Fail> {
+/// Any request; what is wrong with it, if something is.
+pub(super) fn read(mut json: Reader<'_>, inputs: &Inputs<'_>) -> Result<Infer, Fail> {
     let first = json.root()?;
     let root = json.position;
     if first != b'{' {
@@ -97,7 +103,7 @@ fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Res
     let known = ["id", "parameters", "inputs", "outputs"];
     let members = unjudged(&mut json, known)?;
     json.end()?;
-    let [id, mut request_parameters, inputs, requested] = members?;
+    let [id, mut request_parameters, list, requested] = members?;
     let id = match id {
         None => None,
         Some(mut id) => Some(text(&mut id, MAX_ID)?.ok_or_else(request::not_an_id)?),
@@ -107,39 +113,44 @@ fn read(mut json: Reader<'_>, tail: Option<&[u8]>, signature: &Signature) -> Res
         timeout_us,
         ..
     } = parameters(request_parameters.as_mut())?;
-    let inputs = inputs.ok_or_else(|| bad_request("Missing \"inputs\"".to_owned()))?;
-    let inputs = Inputs { signature, tail }.read(inputs)?;
-    let outputs = outputs::outputs(requested, signature, binary_data_output.unwrap_or(false))?;
+    let list = list.ok_or_else(|| bad_request("Missing \"inputs\"".to_owned()))?;
+    let binary = binary_data_output.unwrap_or(false);
     Ok(Infer {
         id,
         timeout_us,
-        inputs,
-        outputs,
+        inputs: inputs.read(list)?,
+        outputs: outputs::outputs(requested, inputs.signature, binary)?,
     })
 }
 
-struct Inputs<'a> {
-    signature: &'a Signature,
+/// What inputs are held against.
+pub(super) struct Inputs<'a> {
+    pub(super) signature: &'a Signature,
     /// What follows the JSON, if the header says that something does.
     tail: Option<&'a [u8]>,
 }
 
 /// One input whose name is known.
-struct Declared {
-    index: usize,
-    name: String,
-    datatype: DataType,
-    shape: Shape,
-    content: Content,
+pub(super) struct Declared {
+    pub(super) index: usize,
+    pub(super) name: String,
+    pub(super) datatype: DataType,
+    pub(super) shape: Shape,
+    pub(super) content: Content,
 }
 
-enum Content {
+pub(super) enum Content {
     Json(Data),
     /// That many bytes of the tail.
     Binary(usize),
 }
 
-impl Inputs<'_> {
+impl<'a> Inputs<'a> {
+    /// `tail` is what follows the JSON, if the request says that something does.
+    pub(super) const fn of(signature: &'a Signature, tail: Option<&'a [u8]>) -> Self {
+        Self { signature, tail }
+    }
+
     fn read(&self, mut list: Reader<'_>) -> Result<Vec<Tensor>, Fail> {
         if list.peek() != Some(b'[') || !list.open(b']') {
             return Err(request::no_inputs().into());
@@ -221,7 +232,7 @@ impl Inputs<'_> {
     }
 
     /// Takes the binary inputs out of the tail and puts all into graph order.
-    fn tensors(&self, found: Vec<Declared>) -> Result<Vec<Tensor>, Fail> {
+    pub(super) fn tensors(&self, found: Vec<Declared>) -> Result<Vec<Tensor>, Fail> {
         let mut tail = self.tail.unwrap_or_default();
         let declared = found.iter().map(|input| match input.content {
             Content::Json(_) => 0,
@@ -262,22 +273,22 @@ impl Inputs<'_> {
 fn shape_of(
     mut datatype: Reader<'_>,
     declared: DataType,
-    shape: Reader<'_>,
+    mut shape: Reader<'_>,
 ) -> Result<Shape, Fail> {
     let sent = text(&mut datatype, MAX_NAME)?.unwrap_or_default();
     request::check_datatype(&sent, declared)?;
-    Ok(Shape::new(dims(shape)?, declared)?)
+    Ok(Shape::new(dims(&mut shape)?, declared)?)
 }
 
 /// The dimensions at the cursor.
-fn dims(mut reader: Reader<'_>) -> Result<Vec<usize>, Fail> {
+pub(super) fn dims(reader: &mut Reader<'_>) -> Result<Vec<usize>, Fail> {
     if reader.peek() != Some(b'[') {
         return Err(request::not_a_shape().into());
     }
     let mut dims = Vec::new();
     let mut more = reader.open(b']');
     while more {
-        let dim = count(&mut reader)?
+        let dim = count(reader)?
             .filter(|_| dims.len() < MAX_RANK)
             .ok_or_else(request::not_a_shape)?;
         dims.push(dim);
