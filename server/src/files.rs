@@ -55,6 +55,25 @@ pub struct Entry {
     pub sha256: String,
 }
 
+/// One file, of whose content nothing is known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Relative to the folder, with `/`.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+}
+
+impl Entry {
+    /// The file before it is read again.
+    pub fn found(&self) -> Found {
+        Found {
+            path: self.path.clone(),
+            size: self.size,
+        }
+    }
+}
+
 /// What a private copy holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -84,21 +103,21 @@ pub fn manifest(folder: &Path) -> Result<Option<Manifest>, Fatal> {
     })
 }
 
-/// The entry of the file that holds the model: `model.onnx`, else the only `*.onnx`, else the only file.
-pub fn model_file(entries: &[Entry]) -> Result<&Entry, Fatal> {
-    if let Some(entry) = entries.iter().find(|entry| entry.path == "model.onnx") {
-        return Ok(entry);
+/// The file that holds the model: `model.onnx`, else the only `*.onnx`, else the only file.
+pub fn model_file(found: &[Found]) -> Result<&Found, Fatal> {
+    if let Some(file) = found.iter().find(|file| file.path == "model.onnx") {
+        return Ok(file);
     }
-    let mut onnx = entries.iter().filter(|entry| entry.path.ends_with(".onnx"));
-    let text = match (onnx.next(), onnx.next(), entries) {
-        (Some(entry), None, _) => return Ok(entry),
-        (None, _, [entry]) if !is_saved_model(entry) => return Ok(entry),
+    let mut onnx = found.iter().filter(|file| file.path.ends_with(".onnx"));
+    let text = match (onnx.next(), onnx.next(), found) {
+        (Some(file), None, _) => return Ok(file),
+        (None, _, [file]) if !is_saved_model(file) => return Ok(file),
         (Some(first), Some(second), _) => format!(
             "the model is ambiguous: {} and {} are there; name one of them model.onnx",
             first.path, second.path
         ),
         (None, _, []) => "there are no files".to_owned(),
-        (None, _, _) if entries.iter().any(is_saved_model) => {
+        (None, _, _) if found.iter().any(is_saved_model) => {
             "TensorFlow SavedModel is not supported; convert it to ONNX (tf2onnx)".to_owned()
         }
         (None, _, _) => "there is no .onnx file".to_owned(),
@@ -106,26 +125,54 @@ pub fn model_file(entries: &[Entry]) -> Result<&Entry, Fatal> {
     Err(Fatal::new(Reason::ArtifactInvalid, text))
 }
 
-fn is_saved_model(entry: &Entry) -> bool {
-    entry.path.ends_with("saved_model.pb")
+fn is_saved_model(file: &Found) -> bool {
+    file.path.ends_with("saved_model.pb")
 }
 
-/// Reads `entry` of `folder`, whose size and hash must be those of the entry: what is returned is what was hashed.
+/// Reads `entry` of `folder`, whose size and hash must be those of the entry.
 pub fn read(folder: &Path, entry: &Entry) -> Result<Vec<u8>, Fatal> {
+    let (read, bytes) = take(folder, &entry.found())?;
+    unchanged(std::slice::from_ref(entry), &[read])?;
+    Ok(bytes)
+}
+
+/// Reads a file of `folder`: what is returned is what was hashed.
+pub fn take(folder: &Path, found: &Found) -> Result<(Entry, Vec<u8>), Fatal> {
     let unreadable =
-        |error: io::Error| Fatal::io(&format!("failed to read {}", entry.path), &error);
-    let file = File::open(folder.join(&entry.path)).map_err(unreadable)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(entry.size).unwrap_or(0));
+        |error: io::Error| Fatal::io(&format!("failed to read {}", found.path), &error);
+    let file = File::open(folder.join(&found.path)).map_err(unreadable)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(found.size).unwrap_or(0));
     // One byte more than expected tells a file that has grown.
-    file.take(entry.size.saturating_add(1))
+    file.take(found.size.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     let mut hash = Hashing::new();
     hash.update(&bytes);
-    if hash.finish() != entry.sha256 {
-        return Err(changed(entry));
+    let entry = Entry {
+        path: found.path.clone(),
+        size: bytes.len() as u64,
+        sha256: hash.finish(),
+    };
+    if entry.size != found.size {
+        return Err(changed(&found.path));
     }
-    Ok(bytes)
+    Ok((entry, bytes))
+}
+
+/// What all of these files take, in bytes.
+pub fn total(sizes: impl IntoIterator<Item = u64>) -> u64 {
+    sizes.into_iter().fold(0, u64::saturating_add)
+}
+
+/// Looks at one file of `folder`.
+pub fn find(folder: &Path, path: &str) -> Result<Found, Fatal> {
+    let metadata = std::fs::metadata(folder.join(path));
+    let metadata =
+        metadata.map_err(|error| Fatal::io(&format!("failed to read {path}"), &error))?;
+    Ok(Found {
+        path: path.to_owned(),
+        size: metadata.len(),
+    })
 }
 
 /// Lists one file of `folder`.
@@ -139,20 +186,23 @@ pub fn entry(folder: &Path, path: &str) -> Result<Entry, Fatal> {
 }
 
 /// Checks size and hash of `entry` without keeping its bytes.
-pub fn verify(folder: &Path, entry: &Entry) -> Result<(), Fatal> {
-    if digest::hash_file(&folder.join(&entry.path), &entry.path)?
-        == (entry.size, entry.sha256.clone())
-    {
-        Ok(())
-    } else {
-        Err(changed(entry))
+pub fn verify(folder: &Path, listed: &Entry) -> Result<(), Fatal> {
+    unchanged(
+        std::slice::from_ref(listed),
+        &[entry(folder, &listed.path)?],
+    )
+}
+
+/// Checks that files, in the same order, are what they were when they were listed.
+pub fn unchanged(listed: &[Entry], read: &[Entry]) -> Result<(), Fatal> {
+    let mut pairs = listed.iter().zip(read);
+    match pairs.find(|(listed, read)| listed != read) {
+        None => Ok(()),
+        Some((listed, _)) => Err(changed(&listed.path)),
     }
 }
 
-fn changed(entry: &Entry) -> Fatal {
-    let text = format!(
-        "{} is not what it was when it was copied or listed",
-        entry.path
-    );
+fn changed(path: &str) -> Fatal {
+    let text = format!("{path} is not what it was when it was copied or listed");
     Fatal::new(Reason::DigestMismatch, text)
 }

@@ -4,13 +4,13 @@
 //! model, not the end of the process. Called by `loader.rs`, and by tests.
 
 pub(crate) mod attempt;
+mod gather;
 pub(crate) mod named;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aimass_chassis::units::FlagBytes;
 use aimass_protocol::Signature;
 
 use crate::check::{Features, Refusal, Surroundings, check, features};
@@ -22,6 +22,8 @@ use crate::files::{self, Digest, Entry};
 use crate::labels;
 use crate::memory;
 use crate::model::Model;
+
+use gather::{Gathered, gather};
 
 /// Models up to this size are parsed from memory: what was hashed is what is parsed. Larger ones are mapped by the engine
 /// instead of being held twice.
@@ -113,30 +115,21 @@ pub(crate) struct Checked {
 
 /// Everything before an engine sees the model.
 fn checked(origin: &Origin) -> Result<Checked, Fatal> {
-    let (digest, entries) = gather(origin)?;
-    check_files(&origin.folder, origin.beside_bytes, digest, &entries)
+    check_files(&origin.folder, origin.beside_bytes, gather(origin)?)
 }
 
 /// `beside`: bytes of memory that another version holds meanwhile.
-fn check_files(
-    folder: &Path,
-    beside: u64,
-    digest: Digest,
-    entries: &[Entry],
-) -> Result<Checked, Fatal> {
-    let entry = files::model_file(entries)?;
-    let limit = memory::container_limit();
+fn check_files(folder: &Path, beside: u64, gathered: Gathered) -> Result<Checked, Fatal> {
+    let Gathered {
+        digest,
+        entries,
+        model: entry,
+        bytes,
+        limit,
+    } = gathered;
     let budget = limit.map(|limit| memory::budget_of(limit).saturating_sub(beside));
-    let total = entries
-        .iter()
-        .fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
-    within_limit(total, limit, beside)?;
-
-    let bytes = files::read(folder, entry)?;
-    for other in entries.iter().filter(|other| other.path != entry.path) {
-        files::verify(folder, other)?;
-    }
-    let siblings = siblings(entries, &entry.path);
+    let total = files::total(entries.iter().map(|entry| entry.size));
+    let siblings = siblings(&entries, &entry.path);
     let surroundings = Surroundings {
         files: &siblings,
         budget_bytes: budget.unwrap_or(UNLIMITED_BYTES),
@@ -151,7 +144,7 @@ fn check_files(
         "the model's files are complete and checked"
     );
 
-    let labels = labels::beside(folder, entries, entry, &signature);
+    let labels = labels::beside(folder, &entries, &entry, &signature);
     let parent = Path::new(&entry.path).parent().unwrap_or(Path::new(""));
     Ok(Checked {
         digest,
@@ -165,55 +158,6 @@ fn check_files(
         labels,
         budget_bytes: budget.map(|budget| budget - total.min(budget)),
     })
-}
-
-/// Digest and files, after a copy was made. The digest is the expected one, if there is one.
-fn gather(origin: &Origin) -> Result<(Digest, Vec<Entry>), Fatal> {
-    let expected = origin.digest.as_ref();
-    let limits = files::Limits::default();
-    if let Some(source) = &origin.copy_from {
-        let manifest = files::copy(source, &origin.folder, expected, limits)?;
-        return Ok((manifest.digest, manifest.files));
-    }
-    if !origin.in_place
-        && let Some(manifest) = files::manifest(&origin.folder)?
-    {
-        files::matches(&manifest.digest, expected)?;
-        return Ok((manifest.digest, manifest.files));
-    }
-    let entries = files::list(&origin.folder, &limits)?;
-    let folder = Digest::of_folder(&entries);
-    // One file may be named by its own digest or by that of the folder with it.
-    let digest = match entries.as_slice() {
-        [entry] if expected.is_none_or(|expected| *expected != folder) => {
-            Digest::of_hex(&entry.sha256)
-        }
-        _ => folder,
-    };
-    files::matches(&digest, expected)?;
-    Ok((digest, entries))
-}
-
-/// Refuses files that cannot fit: a loaded model takes a fifth more than its file at least.
-fn within_limit(total: u64, limit: Option<u64>, beside: u64) -> Result<(), Fatal> {
-    let needed = total.saturating_add(total / 5).saturating_add(beside);
-    match limit {
-        Some(limit) if needed > memory::budget_of(limit) => {
-            let limit = FlagBytes(limit);
-            let company = if beside > 0 {
-                " beside the version that is served"
-            } else {
-                ""
-            };
-            let text = format!(
-                "the model's files are {total} bytes and do not fit into the memory limit of {limit}{company}: raise \
-                 spec.runtime.resources.limits.memory to at least {}",
-                FlagBytes(memory::limit_for(needed))
-            );
-            Err(Fatal::new(Reason::OutOfMemory, text))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Files in or below the model file's folder, by their path relative to it: where its external data may be.

@@ -5,18 +5,17 @@
 
 use std::path::Path;
 
-use super::digest::hash_file;
-use super::{Entry, Limits};
+use super::{Found, Limits};
 use crate::fatal::{Fatal, Reason};
 
 /// Folders inside folders.
 const MAX_DEPTH: usize = 16;
 
-/// All regular files below `folder`, hashed, in order of their paths.
-pub fn list(folder: &Path, limits: &Limits) -> Result<Vec<Entry>, Fatal> {
+/// All regular files below `folder`, in order of their paths.
+pub fn list(folder: &Path, limits: &Limits) -> Result<Vec<Found>, Fatal> {
     let unreadable = |error| Fatal::io("failed to read the model's folder", &error);
     let root = folder.canonicalize().map_err(unreadable)?;
-    let mut entries = Vec::new();
+    let mut found = Vec::new();
     let mut bytes = 0_u64;
     let mut waiting = vec![(String::new(), 0)];
     while let Some((relative, depth)) = waiting.pop() {
@@ -54,15 +53,15 @@ pub fn list(folder: &Path, limits: &Limits) -> Result<Vec<Entry>, Fatal> {
                 return Err(invalid(&format!("{path} is not a regular file")));
             }
             bytes = bytes.saturating_add(metadata.len());
-            if entries.len() >= limits.max_files || bytes > limits.max_bytes {
+            if found.len() >= limits.max_files || bytes > limits.max_bytes {
                 return Err(too_much(limits));
             }
-            let (size, sha256) = hash_file(&real, &path)?;
-            entries.push(Entry { path, size, sha256 });
+            let size = metadata.len();
+            found.push(Found { path, size });
         }
     }
-    entries.sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(entries)
+    found.sort_by(|left: &Found, right| left.path.cmp(&right.path));
+    Ok(found)
 }
 
 pub(super) fn invalid(text: &str) -> Fatal {

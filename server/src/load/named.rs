@@ -7,9 +7,10 @@ use std::path::{Component, Path};
 use crate::check::features;
 use crate::config::Origin;
 use crate::fatal::{Fatal, Reason};
-use crate::files::{self, Digest, Entry};
+use crate::files::{self, Digest};
 
 use super::Checked;
+use super::gather::read;
 
 /// Reads and checks the model, as a server would.
 pub(crate) fn checked(path: &Path) -> Result<Checked, Fatal> {
@@ -25,30 +26,22 @@ pub(crate) fn checked(path: &Path) -> Result<Checked, Fatal> {
         let text = "the model must be a file or a folder with a name in UTF-8";
         return Err(Fatal::new(Reason::ArtifactInvalid, text));
     };
-    let model = files::entry(folder, name)?;
-    let bytes = files::read(folder, &model)?;
-    let mut entries = vec![model];
+    let mut gathered = read(folder, &[files::find(folder, name)?], 0)?;
     // What cannot be read as a graph is the check's to refuse.
-    let external = features(&bytes).map(|features| features.external);
+    let external = features(&gathered.bytes).map(|features| features.external);
     for location in external.unwrap_or_default().into_keys() {
         if is_below(&location) && folder.join(&location).is_file() {
-            entries.push(files::entry(folder, &location)?);
+            gathered.entries.push(files::entry(folder, &location)?);
         }
     }
-    let digest = digest(&entries);
-    super::check_files(folder, 0, digest, &entries)
+    if gathered.entries.len() > 1 {
+        gathered.digest = Digest::of_folder(&gathered.entries);
+    }
+    super::check_files(folder, 0, gathered)
 }
 
 fn is_below(location: &str) -> bool {
     let path = Path::new(location);
     path.components()
         .all(|part| matches!(part, Component::Normal(_)))
-}
-
-/// That of the one file, or of a folder with these files.
-fn digest(entries: &[Entry]) -> Digest {
-    match entries {
-        [entry] => Digest::of_hex(&entry.sha256),
-        entries => Digest::of_folder(entries),
-    }
 }

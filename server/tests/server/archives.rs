@@ -195,8 +195,9 @@ fn a_folder_may_be_named_by_its_own_digest() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("model.onnx"), linear()).unwrap();
     fs::write(folder.path().join("labels.txt"), "a\nb\n").unwrap();
-    let entries = files::list(folder.path(), &Limits::default()).unwrap();
-    let digest = Digest::of_folder(&entries);
+    let found = files::list(folder.path(), &Limits::default()).unwrap();
+    let entry = |file: &files::Found| files::entry(folder.path(), &file.path).unwrap();
+    let digest = Digest::of_folder(&found.iter().map(entry).collect::<Vec<_>>());
     assert!(load_origin(origin(folder.path(), Some(digest))).is_ok());
 }
 
