@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use aimass_chassis::args::{AdminArgs, LogArgs};
+use aimass_chassis::traces::TraceArgs;
 use clap::{Args, Parser, Subcommand};
 
 /// Reconciles the custom resources of aimass.
@@ -69,6 +70,9 @@ pub struct PlatformArgs {
     /// Host that models may be fetched from although its addresses are private; may be repeated.
     #[arg(long, env = "AIMASS_ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Vec<String>,
+    /// Traces of model servers.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// What to render.

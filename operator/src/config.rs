@@ -3,7 +3,8 @@
 //! Pure. Called by `main`; tests build a [`Config`] by hand. All problems are found in one pass.
 
 use aimass_chassis::args::Problems;
-use aimass_plan::model::Platform;
+use aimass_chassis::traces::Export;
+use aimass_plan::model::{Platform, Traces};
 
 use crate::args::{PlatformArgs, RunArgs};
 
@@ -81,6 +82,7 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
         onnxruntime_server_image,
         allow_http,
         allow_host,
+        traces,
     } = args;
     let onnxruntime_image = onnxruntime_server_image
         .clone()
@@ -106,11 +108,16 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
             problems.add("--allow-host", &rule);
         }
     }
+    let traces = Export::of(traces, problems).map(|export| Traces {
+        endpoint: export.endpoint().to_owned(),
+        ratio: export.ratio().to_string(),
+    });
     Platform {
         server_image: server_image.clone(),
         onnxruntime_image,
         allow_http: *allow_http,
         allow_hosts: allow_host.clone(),
+        traces,
     }
 }
 

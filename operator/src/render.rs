@@ -207,6 +207,7 @@ mod tests {
             onnxruntime_image: None,
             allow_http: false,
             allow_hosts: Vec::new(),
+            traces: None,
         }
     }
 

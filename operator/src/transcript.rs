@@ -52,6 +52,7 @@ pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Conte
             onnxruntime_image: None,
             allow_http: false,
             allow_hosts: Vec::new(),
+            traces: None,
         },
     };
     (Context::new(client, config), transcript)

@@ -23,6 +23,11 @@ pub struct Loads {
     pub run: Duration,
 }
 
+/// A refused caller does not come again sooner: what is known of the wait may be of a moment ago.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// Nor is it sent away for longer.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// The decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -30,7 +35,7 @@ pub enum Admission {
     Admitted,
     /// Answer `overloaded`.
     Refused {
-        /// 1 to 30 s.
+        /// What the wait would be: 100 ms to 30 s.
         retry_after: Duration,
     },
 }
@@ -46,7 +51,7 @@ pub fn admit(loads: &Loads, rows: usize, time_left: Duration) -> Admission {
     let own_full = loads.own_rows > 0 && loads.own_rows.saturating_add(rows) > free;
     if rows > free || own_full || wait > time_left {
         Admission::Refused {
-            retry_after: retry_after(wait),
+            retry_after: wait.clamp(SHORTEST, LONGEST),
         }
     } else {
         Admission::Admitted
@@ -62,18 +67,12 @@ fn expected_wait(loads: &Loads) -> Duration {
     queue.saturating_add(loads.run.saturating_mul(2))
 }
 
-/// What a refused caller is told: whole seconds, 1 to 30.
-fn retry_after(wait: Duration) -> Duration {
-    let up = if wait.subsec_nanos() > 0 { 1 } else { 0 };
-    Duration::from_secs(wait.as_secs().saturating_add(up).clamp(1, 30))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(queued: usize, rate: Option<f64>, rows: usize, left_s: u64, expect: Option<u64>) {
+    fn check(queued: usize, rate: Option<f64>, rows: usize, left_s: u64, expect_ms: Option<u64>) {
         let loads = Loads {
             queued_rows: queued,
             ahead_rows: queued,
@@ -82,8 +81,8 @@ mod tests {
             rows_per_second: rate,
             run: Duration::ZERO,
         };
-        let expect = expect.map_or(Admission::Admitted, |seconds| Admission::Refused {
-            retry_after: Duration::from_secs(seconds),
+        let expect = expect_ms.map_or(Admission::Admitted, |ms| Admission::Refused {
+            retry_after: Duration::from_millis(ms),
         });
         assert_eq!(admit(&loads, rows, Duration::from_secs(left_s)), expect);
     }
@@ -96,9 +95,9 @@ mod tests {
     #[test]
     fn a_full_queue_refuses() {
         check(90, None, 10, 30, None);
-        check(90, None, 11, 30, Some(1));
-        check(100, Some(10.0), 1, 30, Some(10));
-        check(100, Some(0.5), 1, 300, Some(30));
+        check(90, None, 11, 30, Some(100));
+        check(100, Some(10.0), 1, 30, Some(10_000));
+        check(100, Some(0.5), 1, 300, Some(30_000));
     }
 
     #[test]
@@ -140,7 +139,7 @@ mod tests {
     #[test]
     fn who_would_wait_too_long_is_refused_at_once() {
         check(50, Some(10.0), 1, 5, None);
-        check(50, Some(10.0), 1, 4, Some(5));
-        check(55, Some(10.0), 1, 5, Some(6));
+        check(50, Some(10.0), 1, 4, Some(5_000));
+        check(55, Some(10.0), 1, 5, Some(5_500));
     }
 }

@@ -8,6 +8,7 @@ mod tensorflow_serving;
 use std::ffi::OsString;
 
 use aimass_chassis::args::{AdminArgs, LogArgs};
+use aimass_chassis::traces::TraceArgs;
 use clap::{Args, Parser, Subcommand};
 
 pub use tensorflow_serving::{TensorFlowServingArgs, ToleratedArgs};
@@ -156,6 +157,9 @@ pub struct ServeArgs {
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,
+    /// Traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
     /// The start without Kubernetes. Last, because what follows would stand under its heading.
     #[command(flatten)]
     pub tensorflow_serving: TensorFlowServingArgs,

@@ -19,6 +19,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use aimass_chassis::args::Problems;
+use aimass_chassis::traces::Export;
 use aimass_chassis::{runtime, units};
 use aimass_protocol::Checks;
 
@@ -57,6 +58,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Where the reason of a failed start is written.
     pub termination_log: PathBuf,
+    /// Where traces are sent, if anywhere.
+    pub traces: Option<Export>,
     /// What the person who starts it should know; nothing is wrong.
     pub warnings: Vec<String>,
 }
@@ -133,6 +136,7 @@ impl TryFrom<ServeArgs> for Config {
             termination_log,
             tensorflow_serving,
             admin,
+            traces,
             log: _, // used by `start` before anything else
         } = args;
         let mut p = Checker(&mut problems);
@@ -199,6 +203,7 @@ impl TryFrom<ServeArgs> for Config {
                 Checks::Lenient
             }
         };
+        let traces = Export::of(&traces, p.0);
         let timeout = p.number(
             "--rest-api-timeout-in-ms",
             &rest_api_timeout_in_ms,
@@ -240,6 +245,7 @@ impl TryFrom<ServeArgs> for Config {
             drain_delay: p.duration("--drain-delay", &drain_delay),
             shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
             termination_log: termination_log.into(),
+            traces,
             warnings: warnings(tensorflow_serving.tolerated),
         };
         if problems.is_empty() {

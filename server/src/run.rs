@@ -14,6 +14,7 @@ use aimass_chassis::metrics::Registry;
 use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::{Stop, on_signals};
 use aimass_chassis::tasks::Tasks;
+use aimass_chassis::traces::{Export, KeyValue, Traces};
 use anyhow::Context as _;
 use axum::Router;
 use axum::http::header;
@@ -56,6 +57,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         drain_delay,
         shutdown_grace,
         termination_log,
+        traces,
         warnings,
     } = config;
     for warning in warnings {
@@ -68,7 +70,10 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     let readiness = Readiness::new("Loading", "the model is being loaded");
     let (reload, reloads) = mpsc::sync_channel(1);
     let engine_workers = settings.workers;
-    let state = State::new(settings, readiness.clone(), metrics, reload);
+    let traces = traces
+        .map(|export| start_traces(&export, &settings))
+        .transpose()?;
+    let state = State::new(settings, readiness.clone(), metrics, reload, traces.clone());
 
     let heartbeat = Heartbeat::start();
     let admin = Admin {
@@ -117,8 +122,21 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         () = stop.cancelled() => {}
     }
     shut_down(&state, &closing, &ports, drain_delay, shutdown_grace).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     tracing::info!("stopped");
     Ok(0)
+}
+
+fn start_traces(export: &Export, settings: &crate::state::Settings) -> anyhow::Result<Traces> {
+    let mut attributes = vec![KeyValue::new(
+        "aimass.model.name",
+        settings.model_name.clone(),
+    )];
+    let revision = settings.revision.clone();
+    attributes.extend(revision.map(|revision| KeyValue::new("aimass.revision", revision)));
+    Traces::start(export, "aimass-server", attributes)
 }
 
 /// TensorFlow Serving's series, where its users look for them.

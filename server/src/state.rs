@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::Stop;
+use aimass_chassis::traces::Traces;
 use aimass_chassis::ws::{Endpoint, Limits};
 use aimass_protocol::Checks;
 use aimass_protocol::v1::{State as Life, VersionStatus};
@@ -130,6 +131,7 @@ struct Shared {
     place: Mutex<Place>,
     panics: Mutex<VecDeque<Instant>>,
     reload: mpsc::SyncSender<()>,
+    traces: Option<Traces>,
     in_flight: AtomicUsize,
     buffered: AtomicU64,
     codecs: Arc<Semaphore>,
@@ -145,6 +147,7 @@ impl State {
         readiness: Readiness,
         metrics: Arc<Metrics>,
         reload: mpsc::SyncSender<()>,
+        traces: Option<Traces>,
     ) -> Self {
         let bounds = Bounds {
             max_rows: settings.max_queue_rows,
@@ -174,6 +177,7 @@ impl State {
             place: Mutex::new(place),
             panics: Mutex::default(),
             reload,
+            traces,
             in_flight: AtomicUsize::new(0),
             buffered: AtomicU64::new(0),
             codecs,
@@ -199,6 +203,11 @@ impl State {
     pub fn monitoring_page(&self) -> String {
         let model = &self.0.settings.model_name;
         self.0.metrics.tensorflow_serving.page(model)
+    }
+
+    /// Where ended requests are noted, if anywhere.
+    pub fn traces(&self) -> Option<&Traces> {
+        self.0.traces.as_ref()
     }
 
     /// The queue.

@@ -175,6 +175,7 @@ async fn launch(
             onnxruntime_image: None,
             allow_http: false,
             allow_hosts: Vec::new(),
+            traces: None,
         },
     };
     let context = aimass_operator::Context::new(client, config);

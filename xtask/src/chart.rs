@@ -49,15 +49,18 @@ const GOOD: [&[&str]; 4] = [
         "allowHttp=true",
         "allowHost={a.example,b.example}",
         "logFormat=text",
+        "otlpEndpoint=http://collector:4318",
+        "traceRatio=0.5",
         "imagePullSecrets={pull}",
     ],
 ];
 
 /// Sets of values that must be refused, each with what the refusal names.
-const BAD: [(&str, &str); 4] = [
+const BAD: [(&str, &str); 5] = [
     ("replica=1", "replica"),
     ("adminPort=80", "adminPort"),
     ("logFormat=xml", "logFormat"),
+    ("otlpEndpoint=collector:4317", "otlpEndpoint"),
     ("watchNamespace=Team_A", "watchNamespace"),
 ];
 

@@ -40,7 +40,7 @@ pub mod valid;
 pub use events::{EventKind, EventRecord, events};
 pub use failure::{VOLUME_WAIT, waits_for_volumes};
 pub use next::{Next, next};
-pub use observed::{Children, Container, Observed, Platform, Pod, Reference, Terminated};
+pub use observed::{Children, Container, Observed, Platform, Pod, Reference, Terminated, Traces};
 pub use outlook::{
     Accepted, Decided, Failed, Outlook, PodFailure, Progress, RevisionFailure, RevisionOutlook,
     RolloutMemory, Scaling,

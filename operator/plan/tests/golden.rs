@@ -95,6 +95,7 @@ fn observed(reference: Reference) -> Observed {
             onnxruntime_image: Some("aimass.test/aimass-server:dev-ort".to_owned()),
             allow_http: false,
             allow_hosts: vec!["models.internal".to_owned()],
+            traces: None,
         },
         reference,
         children: Children::default(),

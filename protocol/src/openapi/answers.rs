@@ -87,6 +87,7 @@ pub(super) fn all_headers() -> Value {
         "aimass-batch-rows": count("The rows that ran together.", 0),
         "server-timing": text("What took how many milliseconds: decode, queue, infer, encode."),
         "retry-after": count("Seconds after which another attempt makes sense.", 1),
+        "retry-after-ms": count("The same in milliseconds, and not rounded.", 1),
         "allow": text("The methods that the route has."),
         "accept-encoding": text("The encodings that a body may have: gzip, deflate."),
     })
@@ -123,7 +124,7 @@ const FAILURES: [(u16, &str, &[&str]); 10] = [
     (
         503,
         "No capacity, or the model is not ready, or the server is stopping.",
-        &["retry-after"],
+        &["retry-after", "retry-after-ms"],
     ),
     (504, "The deadline has passed.", &[]),
 ];

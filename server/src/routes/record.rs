@@ -2,8 +2,12 @@
 //!
 //! Made first and ended last by `routes`; the handlers fill it in. Dropped without an end, the caller went away.
 
+mod span;
+
+use std::fmt::Write as _;
 use std::time::Duration;
 
+use aimass_chassis::traces::Caller;
 use aimass_protocol::Kind;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
@@ -18,18 +22,30 @@ use crate::model::Model;
 use crate::queue::Times;
 use crate::state::{Serving, State};
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ERROR: HeaderName = HeaderName::from_static("aimass-error");
+const MODEL_VERSION: HeaderName = HeaderName::from_static("aimass-model-version");
+const MODEL_DIGEST: HeaderName = HeaderName::from_static("aimass-model-digest");
+const REVISION: HeaderName = HeaderName::from_static("aimass-revision");
+const BATCH_ROWS: HeaderName = HeaderName::from_static("aimass-batch-rows");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// As many as an answer has at most, so that the map never grows.
+const HEADERS: usize = 16;
+
 /// What happened to a request so far.
 pub(super) struct Trace {
     state: State,
     /// What was served when the head had arrived: it makes the whole answer.
     serving: Serving,
     id: String,
+    caller: Caller,
     begun: Instant,
     version: Version,
     protocol: &'static str,
     method: &'static str,
     allowed: &'static str,
-    retry_after: u64,
+    retry_after: Duration,
     /// The digest of the model that answers; whether there is one to name at all.
     identity: Option<Option<HeaderValue>>,
     pub(super) request_bytes: usize,
@@ -40,18 +56,30 @@ pub(super) struct Trace {
     ended: bool,
 }
 
+/// How a request ended.
+struct End {
+    status: u16,
+    /// `ok` or the error's.
+    kind: &'static str,
+    bytes: usize,
+    took: Duration,
+    /// The trace that it is in.
+    trace: Option<String>,
+}
+
 impl Trace {
     pub(super) fn begin(state: &State, request: &Request<Body>) -> Self {
         Self {
             state: state.clone(),
             serving: state.serving(),
             id: request_id(request.headers()),
+            caller: Caller::of(request.headers()),
             begun: Instant::now(),
             version: request.version(),
             protocol: "oip",
             method: "other",
             allowed: "GET, HEAD",
-            retry_after: 1,
+            retry_after: Duration::from_secs(1),
             identity: None,
             request_bytes: 0,
             rows: None,
@@ -95,10 +123,10 @@ impl Trace {
 
     /// What a caller is told who is refused for lack of capacity.
     pub(super) fn set_retry_after(&mut self, delay: Duration) {
-        self.retry_after = delay.as_secs().max(1);
+        self.retry_after = delay;
     }
 
-    pub(super) const fn retry_after(&self) -> u64 {
+    pub(super) const fn retry_after(&self) -> Duration {
         self.retry_after
     }
 
@@ -134,52 +162,38 @@ impl Trace {
     pub(super) fn close(&mut self, status: u16, kind: Option<Kind>, bytes: usize) -> HeaderMap {
         self.ended = true;
         self.count(status, kind, bytes);
-        let mut headers = HeaderMap::new();
+        let mut headers = HeaderMap::with_capacity(HEADERS);
         if let Ok(id) = self.id.parse() {
-            headers.insert("x-request-id", id);
+            headers.insert(REQUEST_ID, id);
         }
         if let Some(kind) = kind {
-            headers.insert("aimass-error", HeaderValue::from_static(kind.name()));
+            headers.insert(ERROR, HeaderValue::from_static(kind.name()));
         }
-        for (name, value) in self.identity_headers() {
-            headers.insert(name, value);
-        }
+        self.identify(&mut headers);
         if let Some(times) = self.times.filter(|_| kind.is_none()) {
-            headers.insert("aimass-batch-rows", times.batch_rows.into());
+            headers.insert(BATCH_ROWS, times.batch_rows.into());
         }
         if let Some(timing) = self.server_timing() {
-            headers.insert("server-timing", timing);
+            headers.insert(SERVER_TIMING, timing);
         }
         headers
     }
 
-    fn identity_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+    /// Names what answers, if this is about a model.
+    fn identify(&self, headers: &mut HeaderMap) {
         let Some(digest) = &self.identity else {
-            return Vec::new();
+            return;
         };
-        let mut headers = Vec::new();
         if let Some(version) = self.serving.version {
-            headers.push((
-                HeaderName::from_static("aimass-model-version"),
-                version.into(),
-            ));
+            headers.insert(MODEL_VERSION, version.into());
         }
         if let Some(digest) = digest {
-            headers.push((
-                HeaderName::from_static("aimass-model-digest"),
-                digest.clone(),
-            ));
+            headers.insert(MODEL_DIGEST, digest.clone());
         }
-        let revision = self
-            .state
-            .settings()
-            .revision
-            .as_deref()
-            .and_then(|revision| revision.parse().ok());
-        if let Some(revision) = revision {
-            headers.push((HeaderName::from_static("aimass-revision"), revision));
+        let revision = self.state.settings().revision.as_deref();
+        if let Some(revision) = revision.and_then(|revision| revision.parse().ok()) {
+            headers.insert(REVISION, revision);
         }
-        headers
     }
 
     /// `decode;dur=0.041, queue;dur=0.012`: milliseconds.
@@ -190,15 +204,18 @@ impl Trace {
             ("infer", self.times.map(|times| times.ran)),
             ("encode", self.encode),
         ];
-        let part = |(name, took): (&str, Option<Duration>)| {
-            Some(format!("{name};dur={:.3}", milliseconds(took?)))
-        };
-        let parts: Vec<String> = parts.into_iter().filter_map(part).collect();
-        if parts.is_empty() {
-            None
-        } else {
-            parts.join(", ").parse().ok()
+        // On every answer: floats and a list of texts would cost more than the rest of the record.
+        let mut text = String::with_capacity(96);
+        for (name, took) in parts {
+            let Some(took) = took else { continue };
+            let separator = if text.is_empty() { "" } else { ", " };
+            let (whole, thousandths) = (took.as_millis(), took.subsec_micros() % 1000);
+            let _infallible = write!(text, "{separator}{name};dur={whole}.{thousandths:03}");
         }
+        if text.is_empty() {
+            return None;
+        }
+        HeaderValue::try_from(text).ok()
     }
 
     fn count(&self, status: u16, kind: Option<Kind>, response_bytes: usize) {
@@ -232,15 +249,25 @@ impl Trace {
             let ran = self.times.map(|times| times.ran);
             series.count(self.method, status, took, ran);
         }
-        self.log(status, word, response_bytes, took);
+        let trace = match self.state.traces() {
+            Some(traces) => traces.end(&self.caller, span::of(self, status, word, took)),
+            None => self.caller.trace_id(),
+        };
+        self.log(&End {
+            status,
+            kind: word,
+            bytes: response_bytes,
+            took,
+            trace,
+        });
     }
 
-    fn log(&self, status: u16, kind: &str, response_bytes: usize, took: Duration) {
+    fn log(&self, end: &End) {
         let settings = self.state.settings();
         static WARN: Suppress = Suppress::new();
         static INFO: Suppress = Suppress::new();
         static DEBUG: Suppress = Suppress::new();
-        let lines = match status {
+        let lines = match end.status {
             500.. => &WARN,
             400..500 => &INFO,
             _ => &DEBUG,
@@ -258,9 +285,9 @@ impl Trace {
                     request.protocol = self.protocol,
                     request.method = self.method,
                     request.bytes = self.request_bytes,
-                    response.bytes = response_bytes,
-                    http.status = status,
-                    error.kind = (kind != "ok").then_some(kind),
+                    response.bytes = end.bytes,
+                    http.status = end.status,
+                    error.kind = (end.kind != "ok").then_some(end.kind),
                     model.name = settings.model_name,
                     model.version = self.serving.version,
                     rows = self.rows,
@@ -269,14 +296,15 @@ impl Trace {
                     queue_ms = self.times.map(|times| milliseconds(times.queued)),
                     infer_ms = self.times.map(|times| milliseconds(times.ran)),
                     encode_ms = self.encode.map(milliseconds),
-                    duration_ms = milliseconds(took),
+                    duration_ms = milliseconds(end.took),
+                    trace.id = end.trace,
                     suppressed
                     },
                     "request"
                 )
             };
         }
-        match status {
+        match end.status {
             500.. => line!(warn),
             400..500 => line!(info),
             _ => line!(debug),

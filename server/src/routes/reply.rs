@@ -11,6 +11,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::record::Trace;
 
+/// `retry-after` in milliseconds.
+pub(super) const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+
 /// Status, body and the headers that depend on them.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
@@ -65,6 +68,7 @@ impl Reply {
     pub(super) fn failed(mut self, kind: Kind) -> Self {
         self.set_kind(kind);
         self.headers.push((RETRY_AFTER, 1.into()));
+        self.headers.push((RETRY_AFTER_MS, 1000.into()));
         self
     }
 
@@ -87,8 +91,14 @@ impl Reply {
     }
 }
 
-/// When to come again, for who was refused for lack of capacity.
-pub(super) fn retry_after(kind: Kind, trace: &Trace) -> Option<(HeaderName, HeaderValue)> {
-    matches!(kind, Kind::Overloaded | Kind::NotReady | Kind::Draining)
-        .then(|| (RETRY_AFTER, trace.retry_after().into()))
+/// When to come again, for who was refused for lack of capacity: in whole seconds as HTTP has it, rounded up, and exactly.
+pub(super) fn retry_after(kind: Kind, trace: &Trace) -> Vec<(HeaderName, HeaderValue)> {
+    if !matches!(kind, Kind::Overloaded | Kind::NotReady | Kind::Draining) {
+        return Vec::new();
+    }
+    let milliseconds = u64::try_from(trace.retry_after().as_millis()).unwrap_or(u64::MAX);
+    vec![
+        (RETRY_AFTER, milliseconds.div_ceil(1000).into()),
+        (RETRY_AFTER_MS, milliseconds.into()),
+    ]
 }

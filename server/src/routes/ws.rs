@@ -11,14 +11,14 @@ use aimass_chassis::ws::{Asked, Failed, Form, Language, Outgoing, Refusal, Servi
 use aimass_protocol::ws::{self, Call, Dialect, Refused, SUBPROTOCOL};
 use aimass_protocol::{Checks, Error, Kind};
 use axum::body::Body;
-use axum::http::header::{ORIGIN, RETRY_AFTER, SEC_WEBSOCKET_VERSION};
+use axum::http::header::{ORIGIN, SEC_WEBSOCKET_VERSION};
 use axum::http::response::Parts;
 use axum::http::{HeaderMap, HeaderValue, Request, Uri};
 use bytes::Bytes;
 
 use super::caller;
 use super::record::Trace;
-use super::reply::Reply;
+use super::reply::{RETRY_AFTER_MS, Reply};
 use crate::app;
 use crate::state::State;
 
@@ -163,8 +163,7 @@ impl Language for Words {
             };
         }
         let kind = header("aimass-error").unwrap_or(Kind::Internal.name());
-        let seconds = header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse::<u64>().ok());
-        let retry_after_ms = seconds.map(|seconds| seconds.saturating_mul(1000));
+        let retry_after_ms = header(RETRY_AFTER_MS.as_str()).and_then(|ms| ms.parse().ok());
         let status = head.status.as_u16();
         Outgoing {
             malformed: kind == Kind::BadJson.name(),

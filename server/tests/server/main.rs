@@ -30,6 +30,7 @@ mod rejections;
 mod serving;
 mod shapes;
 mod standalone;
+mod traces;
 mod twins;
 mod versions;
 mod websocket;

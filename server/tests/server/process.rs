@@ -128,6 +128,11 @@ pub(crate) async fn get(port: u16, path: &str) -> Option<String> {
 
 /// A server of the linear model, ready, and its two ports.
 async fn ready(folder: &Path) -> (Running, [u16; 2]) {
+    ready_with(folder, &[]).await
+}
+
+/// As [`ready`], with further flags.
+pub(crate) async fn ready_with(folder: &Path, flags: &[&str]) -> (Running, [u16; 2]) {
     std::fs::copy(testdata().join("linear.onnx"), folder.join("model.onnx")).unwrap();
     let [data, admin] = ports();
     let child = binary()
@@ -137,6 +142,7 @@ async fn ready(folder: &Path) -> (Running, [u16; 2]) {
             "--drain-delay=300ms",
             "--shutdown-grace=2s",
         ])
+        .args(flags)
         .arg(format!("--rest-api-port={data}"))
         .arg(format!("--admin-port={admin}"))
         .arg(format!("--model-dir={}", folder.display()))

@@ -125,7 +125,7 @@ impl Server {
         let metrics = Arc::new(Metrics::register(&mut registry));
         let readiness = Readiness::new("Loading", "");
         let (reload, reloads) = mpsc::sync_channel(1);
-        let state = State::new(settings, readiness.clone(), metrics, reload);
+        let state = State::new(settings, readiness.clone(), metrics, reload, None);
         Self {
             state,
             readiness,

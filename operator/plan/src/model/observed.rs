@@ -37,6 +37,17 @@ pub struct Platform {
     pub allow_http: bool,
     /// Hosts that `fetch` may reach although their addresses are private (`--allow-host`).
     pub allow_hosts: Vec<String>,
+    /// Where model servers send traces, if anywhere. Taken over by revisions that begin after it was set.
+    pub traces: Option<Traces>,
+}
+
+/// Where model servers send traces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traces {
+    /// `http://collector:4318/v1/traces`
+    pub endpoint: String,
+    /// Share of the requests that are traced where callers do not say, from 0 to 1.
+    pub ratio: String,
 }
 
 /// What the source of a model refers to, as seen in the cluster.

@@ -46,7 +46,12 @@ pub(crate) fn template(
         }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
-            containers: vec![containers::server(valid, content, (revision, number))],
+            containers: vec![containers::server(
+                valid,
+                content,
+                platform,
+                (revision, number),
+            )],
             enable_service_links: Some(false),
             image_pull_secrets: some(
                 runtime

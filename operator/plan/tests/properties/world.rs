@@ -61,6 +61,7 @@ impl World {
                 onnxruntime_image: None,
                 allow_http: false,
                 allow_hosts: vec!["models.internal".to_owned()],
+                traces: None,
             },
             reference: self.reference.clone(),
             children: self.children.clone(),

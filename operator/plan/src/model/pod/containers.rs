@@ -12,7 +12,7 @@ use aimass_crds::model_deployment::Engine;
 
 use super::{DRAIN_DELAY, probes, security, volumes};
 use crate::model::names::{ADMIN_PORT, HTTP_PORT, of_revision};
-use crate::model::observed::Platform;
+use crate::model::observed::{Platform, Traces};
 use crate::model::revision::STOP_GRACE;
 use crate::model::source::Content;
 use crate::model::valid::{Batching, Source, Valid};
@@ -21,6 +21,7 @@ use crate::model::valid::{Batching, Source, Valid};
 pub(super) fn server(
     valid: &Valid,
     content: &Content,
+    platform: &Platform,
     (revision, number): (&str, i64),
 ) -> Container {
     let runtime = &valid.runtime;
@@ -64,6 +65,10 @@ pub(super) fn server(
     } = &valid.batching;
     args.extend(max_size.map(|size| format!("--max-batch-size={size}")));
     args.extend(max_delay.map(|delay| format!("--max-queue-delay={}ms", delay.as_millis())));
+    if let Some(Traces { endpoint, ratio }) = &platform.traces {
+        args.push(format!("--otlp-endpoint={endpoint}"));
+        args.push(format!("--trace-ratio={ratio}"));
+    }
     Container {
         name: "server".to_owned(),
         image: Some(runtime.image.clone()),

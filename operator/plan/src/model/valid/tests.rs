@@ -10,6 +10,7 @@ fn platform() -> Platform {
         onnxruntime_image: Some("s:1-ort".to_owned()),
         allow_http: false,
         allow_hosts: Vec::new(),
+        traces: None,
     }
 }
 
