@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -60,9 +61,10 @@ pub(super) async fn run(stream: TcpStream, app: Router, limits: Limits, ends: En
 /// Speaks HTTP until one side ends it or an upgrade takes the socket.
 async fn serve_http(stream: TcpStream, front: Front, ends: &Ends) {
     let (activity, limits) = (front.activity.clone(), front.limits);
+    let front = Arc::new(front);
     let service = service_fn(|request| {
         let in_flight = front.activity.begin();
-        front.clone().answer(request, in_flight)
+        Arc::clone(&front).answer(request, in_flight)
     });
     let builder = builder(&limits);
     let io = TokioIo::new(Guard::new(stream, activity.clone()));

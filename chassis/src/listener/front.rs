@@ -18,7 +18,6 @@ use super::{Connection, Limits, framing};
 use crate::shutdown::Stop;
 
 /// The front of one connection.
-#[derive(Clone)]
 pub(super) struct Front {
     pub(super) app: Router,
     pub(super) limits: Limits,
@@ -34,7 +33,7 @@ pub(super) struct Front {
 impl Front {
     /// Answers one request; `in_flight` began with its head.
     pub(super) async fn answer(
-        self,
+        self: Arc<Self>,
         request: Request<Incoming>,
         in_flight: Arc<InFlight>,
     ) -> Result<Response<Answer>, Infallible> {
@@ -45,24 +44,25 @@ impl Front {
             activity,
             drain,
             upgrade,
-        } = self;
+        } = &*self;
         let version = request.version();
         let noted = Noted::default();
-        let judged = framing::judge(&request, &limits);
+        let judged = framing::judge(&request, limits);
         let response = match judged {
             Err(refusal) => framing::refusal(refusal.status(), refusal.text()),
             Ok(()) => {
                 let watch =
-                    |body| Watched::new(body, &limits, noted.clone(), Arc::clone(&in_flight));
+                    |body| Watched::new(body, limits, noted.clone(), Arc::clone(&in_flight));
                 let mut request = request.map(|body| Body::new(watch(body)));
-                request.extensions_mut().insert(connection);
+                request.extensions_mut().insert(*connection);
                 if version == Version::HTTP_11 && request.headers().contains_key(UPGRADE) {
-                    request.extensions_mut().insert(upgrade);
+                    request.extensions_mut().insert(upgrade.clone());
                 }
-                unless_faulty(app, request, &noted).await?
+                unless_faulty(app.clone(), request, &noted).await?
             }
         };
-        let mut response = response.map(|body| Answer::new(body, &limits, activity, in_flight));
+        let mut response =
+            response.map(|body| Answer::new(body, limits, activity.clone(), in_flight));
         let ends = judged.is_err() || noted.get().is_some() || drain.is_cancelled();
         let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         if ends && version < Version::HTTP_2 && !upgraded {

@@ -25,23 +25,88 @@ pub(super) fn data(
             .elements
             .min(reader.bytes.len().saturating_sub(reader.position) / 2),
     );
-    let mut ahead = reader.clone();
-    if ahead.open(b']') && ahead.peek() == Some(b'[') {
-        nested(reader, &mut found, &shape.dims)?;
-        return Ok(found);
+    let list = List { datatype, shape };
+    // A loop for each type, so that none asks for it at each element.
+    match &mut found {
+        Data::Fp32(values) => {
+            list.read(reader, |at| float(at, values, |number| number.float32()))?
+        }
+        Data::Fp64(values) => {
+            list.read(reader, |at| float(at, values, |number| number.float64()))?
+        }
+        Data::Fp16(values) => {
+            list.read(reader, |at| float(at, values, |number| number.float16()))?
+        }
+        Data::Bf16(values) => {
+            list.read(reader, |at| float(at, values, |number| number.bfloat16()))?
+        }
+        Data::Int8(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Int16(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Int32(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Int64(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Uint8(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Uint16(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Uint32(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Uint64(values) => list.read(reader, |at| integer(at, values))?,
+        Data::Bool(values) => list.read(reader, |at| boolean(at, values))?,
+        Data::Bytes(values) => list.read(reader, |at| {
+            if at.peek() != Some(b'"') {
+                return Ok(None);
+            }
+            at.string(|part| values.extend(part.as_bytes()))?;
+            values.finish();
+            Ok(Some(()))
+        })?,
     }
-    let mut more = reader.open(b']');
-    while more {
-        reader.next_token();
-        element(reader, &mut found)?;
-        more = reader.next_item()?;
-    }
-    shape.check_elements("data", found.len())?;
     Ok(found)
 }
 
+/// What a list of elements is held against.
+struct List<'a> {
+    datatype: DataType,
+    shape: &'a Shape,
+}
+
+impl List<'_> {
+    /// Reads all elements, nested as the shape is or not at all. `take` takes one; `None` if it is of another type.
+    fn read<'a>(
+        &self,
+        reader: &mut Reader<'a>,
+        mut take: impl FnMut(&mut Reader<'a>) -> Result<Option<()>, Fail>,
+    ) -> Result<(), Fail> {
+        let mut count = 0_usize;
+        let mut element = |reader: &mut Reader<'a>| {
+            let start = reader.position;
+            if take(reader)?.is_none() {
+                let (expected, got) = (self.datatype.oip_name(), type_name(reader, start));
+                return Err(refuse(format!(
+                    "element {count}: expected {expected}, got {got}"
+                )));
+            }
+            count += 1;
+            Ok(())
+        };
+        let mut ahead = reader.clone();
+        if ahead.open(b']') && ahead.peek() == Some(b'[') {
+            return nested(reader, element, &self.shape.dims);
+        }
+        let mut more = reader.open(b']');
+        while more {
+            reader.next_token();
+            element(reader)?;
+            more = reader.next_item()?;
+        }
+        self.shape.check_elements("data", count)?;
+        Ok(())
+    }
+}
+
 /// Lists in lists. Iterative: `counts` has an entry for each list that is open.
-fn nested(reader: &mut Reader<'_>, found: &mut Data, shape: &[usize]) -> Result<(), Fail> {
+fn nested<'a>(
+    reader: &mut Reader<'a>,
+    mut element: impl FnMut(&mut Reader<'a>) -> Result<(), Fail>,
+    shape: &[usize],
+) -> Result<(), Fail> {
     let mismatch = || {
         refuse(format!(
             "nested data does not match shape {}",
@@ -60,7 +125,7 @@ fn nested(reader: &mut Reader<'_>, found: &mut Data, shape: &[usize]) -> Result<
                 return Err(mismatch());
             }
         } else if counts.len() == shape.len() {
-            element(reader, found)?;
+            element(reader)?;
         } else {
             return Err(mismatch());
         }
@@ -82,53 +147,26 @@ fn nested(reader: &mut Reader<'_>, found: &mut Data, shape: &[usize]) -> Result<
     }
 }
 
-/// Appends one element.
-#[inline]
-fn element(reader: &mut Reader<'_>, found: &mut Data) -> Result<(), Fail> {
-    let index = found.len();
-    let start = reader.clone();
-    let taken = match found {
-        Data::Fp32(values) => float(reader)?.map(|number| values.push(number.float32())),
-        Data::Fp64(values) => float(reader)?.map(|number| values.push(number.float64())),
-        Data::Fp16(values) => float(reader)?.map(|number| values.push(number.float16())),
-        Data::Bf16(values) => float(reader)?.map(|number| values.push(number.bfloat16())),
-        Data::Int8(values) => integer(reader, values)?,
-        Data::Int16(values) => integer(reader, values)?,
-        Data::Int32(values) => integer(reader, values)?,
-        Data::Int64(values) => integer(reader, values)?,
-        Data::Uint8(values) => integer(reader, values)?,
-        Data::Uint16(values) => integer(reader, values)?,
-        Data::Uint32(values) => integer(reader, values)?,
-        Data::Uint64(values) => integer(reader, values)?,
-        Data::Bool(values) => boolean(reader)?.map(|value| values.push(value)),
-        Data::Bytes(values) if reader.peek() == Some(b'"') => {
-            reader.string(|part| values.extend(part.as_bytes()))?;
-            values.finish();
-            Some(())
-        }
-        Data::Bytes(_) => None,
-    };
-    taken.ok_or_else(|| {
-        let expected = found.datatype().oip_name();
-        refuse(format!(
-            "element {index}: expected {expected}, got {}",
-            type_name(&start)
-        ))
-    })
-}
-
 /// A number, or one of the strings that stand for what JSON cannot express.
 #[inline]
-fn float<'a>(reader: &mut Reader<'a>) -> Result<Option<Number<'a>>, Fail> {
-    match reader.peek() {
-        Some(b'"') => {
-            let mut text = String::new();
-            reader.string(|part| text.push_str(part))?;
-            Ok(Number::not_finite(&text))
-        }
-        Some(b'[' | b'{' | b't' | b'f' | b'n') => Ok(None),
-        _ => Ok(Some(reader.number()?)),
-    }
+fn float<T>(
+    reader: &mut Reader<'_>,
+    values: &mut Vec<T>,
+    value: impl Fn(&Number<'_>) -> T,
+) -> Result<Option<()>, Fail> {
+    let number = match reader.peek() {
+        Some(b'"') => not_finite(reader)?,
+        Some(b'[' | b'{' | b't' | b'f' | b'n') => None,
+        _ => Some(reader.number()?),
+    };
+    Ok(number.map(|number| values.push(value(&number))))
+}
+
+#[cold]
+fn not_finite<'a>(reader: &mut Reader<'a>) -> Result<Option<Number<'a>>, Fail> {
+    let mut text = String::new();
+    reader.string(|part| text.push_str(part))?;
+    Ok(Number::not_finite(&text))
 }
 
 #[inline]
@@ -143,27 +181,29 @@ fn integer<T: TryFrom<i128>>(
 }
 
 /// `true`, `false`, 1 or 0.
-fn boolean(reader: &mut Reader<'_>) -> Result<Option<bool>, Fail> {
-    match reader.peek() {
+fn boolean(reader: &mut Reader<'_>, values: &mut Vec<bool>) -> Result<Option<()>, Fail> {
+    let value = match reader.peek() {
         Some(b't') => {
             reader.word(b"true")?;
-            Ok(Some(true))
+            Some(true)
         }
         Some(b'f') => {
             reader.word(b"false")?;
-            Ok(Some(false))
+            Some(false)
         }
-        Some(b'0'..=b'9') => Ok(match reader.number()?.integer::<u8>() {
+        Some(b'0'..=b'9') => match reader.number()?.integer::<u8>() {
             Some(0) => Some(false),
             Some(1) => Some(true),
             _ => None,
-        }),
-        _ => Ok(None),
-    }
+        },
+        _ => None,
+    };
+    Ok(value.map(|value| values.push(value)))
 }
 
-fn type_name(reader: &Reader<'_>) -> &'static str {
-    match reader.peek() {
+/// What begins at `start`.
+fn type_name(reader: &Reader<'_>, start: usize) -> &'static str {
+    match reader.bytes.get(start) {
         Some(b'"') => "string",
         Some(b'{') => "object",
         Some(b'[') => "array",

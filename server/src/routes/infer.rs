@@ -183,8 +183,13 @@ async fn run(
         trace.set_retry_after(delay);
         Error::overloaded(&state.settings().model_name)
     })?;
-    let waited = timeout_at(deadline.at, ticket.wait()).await;
-    let Ok(Some(Done { result, times })) = waited else {
+    // The request as a whole is bounded already, but not by a deadline that stood in its body.
+    let done = if deadline.sooner {
+        timeout_at(deadline.at, ticket.wait()).await.ok().flatten()
+    } else {
+        ticket.wait().await
+    };
+    let Some(Done { result, times }) = done else {
         return Err(deadline.error());
     };
     trace.times = Some(times);
@@ -212,6 +217,8 @@ fn refused(model: &Model, failure: &Failure) -> Error {
 pub(super) struct Deadline {
     at: Instant,
     limit: Duration,
+    /// Than the one that bounds the request as a whole.
+    sooner: bool,
 }
 
 impl Deadline {
@@ -223,6 +230,7 @@ impl Deadline {
         Self {
             at: trace.begun() + limit,
             limit,
+            sooner: false,
         }
     }
 
@@ -244,6 +252,7 @@ impl Deadline {
             Some(limit) if limit < self.limit => Self {
                 at: begun + limit,
                 limit,
+                sooner: true,
             },
             _ => self,
         }

@@ -30,6 +30,9 @@ const REVISION: HeaderName = HeaderName::from_static("aimass-revision");
 const BATCH_ROWS: HeaderName = HeaderName::from_static("aimass-batch-rows");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+/// By which the log's filter knows these lines.
+const TARGET: &str = "aimass_server::access";
+
 /// As many as an answer has at most, so that the map never grows.
 const HEADERS: usize = 16;
 
@@ -272,6 +275,14 @@ impl Trace {
             400..500 => &INFO,
             _ => &DEBUG,
         };
+        let wanted = match end.status {
+            500.. => tracing::enabled!(target: TARGET, tracing::Level::WARN),
+            400..500 => tracing::enabled!(target: TARGET, tracing::Level::INFO),
+            _ => tracing::enabled!(target: TARGET, tracing::Level::DEBUG),
+        };
+        if !wanted {
+            return;
+        }
         let Line::Write { suppressed } = lines.line(Instant::now()) else {
             return;
         };
@@ -279,7 +290,7 @@ impl Trace {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    target: "aimass_server::access",
+                    target: TARGET,
                     {
                     request.id = self.id,
                     request.protocol = self.protocol,
