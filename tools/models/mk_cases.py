@@ -10,6 +10,7 @@ Inputs depend on ID and N alone, so one case can be made again without the other
 """
 import json
 import os
+import shutil
 import sys
 import zlib
 
@@ -118,7 +119,9 @@ made = 0
 for key, (model, batches, make) in CASES.items():
     if only and key not in only:
         continue
-    path = os.path.join(root, model)  # an absolute path stays as it is
+    path = os.path.join(root, model)
+    if os.path.isabs(model):  # of the repository, which may be elsewhere tomorrow: a copy lies beside the cases
+        path = shutil.copy(model, out)
     if model.startswith("own/") and not os.path.exists(path):
         print(f"{key}: left out, {model} is made by sentiment.py or shapes.py")
         continue
