@@ -16,6 +16,7 @@ use aimass_chassis::ws::{Endpoint, Limits};
 use aimass_protocol::Checks;
 use aimass_protocol::v1::{State as Life, VersionStatus};
 use aimass_protocol::ws::SUBPROTOCOL;
+use axum::http::HeaderValue;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -125,6 +126,8 @@ pub struct State(Arc<Shared>);
 
 struct Shared {
     settings: Settings,
+    /// `settings.revision`, as it stands in answers.
+    revision: Option<HeaderValue>,
     readiness: Readiness,
     metrics: Arc<Metrics>,
     queue: Arc<Queue>,
@@ -169,8 +172,11 @@ impl State {
             },
             history: History::default(),
         };
+        let revision = settings.revision.as_deref();
+        let revision = revision.and_then(|revision| revision.parse().ok());
         let state = Self(Arc::new(Shared {
             settings,
+            revision,
             readiness,
             metrics,
             queue,
@@ -192,6 +198,11 @@ impl State {
     /// What decides how requests are answered.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    /// The revision's name for answers, if an operator gave one.
+    pub fn revision(&self) -> Option<&HeaderValue> {
+        self.0.revision.as_ref()
     }
 
     /// The series.

@@ -90,7 +90,6 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
     let deadline = Deadline::of(state, wire.timeout(&head.headers)?, trace);
     let overloaded = || Error::overloaded(&state.settings().model_name);
     let _in_flight = state.enter().ok_or_else(overloaded)?;
-    let id = trace.id().to_owned();
 
     let work = async {
         let limit = state.settings().max_body;
@@ -103,7 +102,7 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
             let (bytes, _reservation) = received.into_parts();
             read(bytes, &decoding)
         };
-        let decoded = offload(state, large, &id, decode).await??;
+        let decoded = offload(state, large, trace.id(), decode).await??;
         trace.decode = Some(started.elapsed());
 
         let deadline = deadline.sooner(trace.begun(), decoded.timeout);
@@ -130,11 +129,12 @@ pub(super) async fn infer_owned<R: Send + 'static, A: Send + 'static>(
         let started = Instant::now();
         let encoding = Arc::clone(&model);
         let encode = move || write(decoded.rest, &encoding, &outputs);
-        let reply = offload(state, large, &id, encode).await?;
+        let reply = offload(state, large, trace.id(), encode).await?;
         trace.encode = Some(started.elapsed());
         reply
     };
-    deadline.bound(state, work).await
+    // In a box, or every level above would be as large as this one and be moved with it at each call.
+    deadline.bound(state, Box::pin(work)).await
 }
 
 /// How a caller wants its rows to be run.

@@ -193,9 +193,8 @@ impl Trace {
         if let Some(digest) = digest {
             headers.insert(MODEL_DIGEST, digest.clone());
         }
-        let revision = self.state.settings().revision.as_deref();
-        if let Some(revision) = revision.and_then(|revision| revision.parse().ok()) {
-            headers.insert(REVISION, revision);
+        if let Some(revision) = self.state.revision() {
+            headers.insert(REVISION, revision.clone());
         }
     }
 

@@ -125,8 +125,7 @@ async fn run(state: &State, request: Request<Body>, trace: &mut Trace) -> Result
             rest: (infer.id, infer.outputs),
         })
     };
-    let name = settings.model_name.clone();
-    let limit = settings.max_response;
+    let serving = state.clone();
     infer(
         state,
         request,
@@ -134,12 +133,13 @@ async fn run(state: &State, request: Request<Body>, trace: &mut Trace) -> Result
         read,
         move |(id, requested), model, outputs| {
             let id: Option<String> = id;
+            let settings = serving.settings();
             let answer = Answer {
-                model: &name,
+                model: &settings.model_name,
                 version: model.version(),
                 id: id.as_deref(),
                 nonfinite,
-                limit,
+                limit: settings.max_response,
             };
             let response = write(&answer, model.signature(), &requested, outputs)?;
             let mut reply = Reply::json(response.body);
