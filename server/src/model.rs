@@ -3,6 +3,7 @@
 //! Made and warmed up on the loading thread, run on worker threads (`model/runs.rs`). Knows nothing of HTTP or queues.
 
 mod calibrate;
+pub(crate) mod probe;
 mod proof;
 mod runs;
 
@@ -18,6 +19,7 @@ use crate::engine::{Because, Engine, Failure, Memory, Shapes};
 use crate::shapes::Advice;
 
 pub use calibrate::{Timed, sizes};
+use probe::Free;
 pub use runs::Part;
 pub(crate) use runs::{join, uneven};
 
@@ -28,8 +30,8 @@ pub const FIRST_VERSION: i64 = 1;
 /// Rows that one request may have.
 pub const MAX_ROWS: usize = 65_536;
 /// Sizes tried for a declared dimension that is free, when the model is run for the first time. The first fits texts,
-/// the others what convolutions need at least.
-const FREE_SIZES: [usize; 4] = [1, 16, 64, 224];
+/// the next ones what convolutions over pictures need at least, the last one those over sound.
+const FREE_SIZES: [usize; 5] = [1, 16, 64, 224, 576];
 
 /// A model that can be run.
 pub struct Model {
@@ -93,7 +95,7 @@ impl Model {
 
     /// What made-up inputs of these shapes give; `None` if they are too large or the engine refuses them.
     pub(crate) fn try_shapes(&self, shapes: &Shapes) -> Option<Vec<Tensor>> {
-        let probes = self.probes_of(shapes, 1)?;
+        let probes = probe::tensors(self.signature(), shapes, 1)?;
         self.engine.run(&probes).ok()
     }
 
@@ -176,11 +178,16 @@ impl Model {
     /// Runs the model once with one row of made-up input: what works then is ready to serve.
     pub fn warm_up(&self) -> Result<(), Failure> {
         let mut first_failure = None;
-        for free in FREE_SIZES {
-            let Some(inputs) = self.probes(1, free) else {
+        let mut tried = Vec::new();
+        for free in Free::of_sizes(&FREE_SIZES) {
+            let shapes = probe::shapes(self.signature(), 1, free);
+            if tried.contains(&shapes) {
+                continue;
+            }
+            tried.push(shapes.clone());
+            let Some(inputs) = probe::tensors(self.signature(), &shapes, 1) else {
                 continue;
             };
-            let shapes: Shapes = inputs.iter().map(|input| input.shape().to_vec()).collect();
             match self
                 .engine
                 .prepare(&shapes)
@@ -194,10 +201,6 @@ impl Model {
                 Err(failure) => {
                     first_failure.get_or_insert(failure);
                 }
-            }
-            // Without free dimensions the next size is the same again.
-            if !self.has_free_sizes() {
-                break;
             }
         }
         Err(first_failure.unwrap_or_else(|| Failure::new("(inputs)", "shapes are too large")))
@@ -214,15 +217,6 @@ impl Model {
             return Err(Failure::new("(outputs)", reason));
         }
         Ok(())
-    }
-
-    fn has_free_sizes(&self) -> bool {
-        self.signature().inputs().iter().any(|spec| {
-            let fixed = |dim: &Dim| matches!(dim, Dim::Fixed(_));
-            spec.shape
-                .as_ref()
-                .is_none_or(|dims| !dims.iter().skip(1).all(fixed))
-        })
     }
 
     fn proofs(&self) -> MutexGuard<'_, BTreeMap<Shapes, bool>> {

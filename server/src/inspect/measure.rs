@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 use super::compare::{Agreement, compare};
 use crate::engine::{Engine, Failure, Material, Name, clock};
-use crate::rows;
+use crate::model::probe::{self, Free};
 
 /// Rows of the runs that are timed.
 pub(super) const ROWS: [usize; 4] = [1, 8, 32, 64];
 /// Sizes tried for dimensions that are free; the first fits texts, the others what convolutions need at least.
-const FREE_SIZES: [usize; 4] = [16, 64, 224, 1];
+const FREE_SIZES: [usize; 5] = [16, 64, 224, 576, 1];
 /// Timed runs of one engine with one number of rows.
 const MAX_RUNS: usize = 25;
 /// Time for them.
@@ -73,7 +73,7 @@ struct Subject<'a> {
     signature: &'a Signature,
     is_quantised: bool,
     /// The size of free dimensions with which the first engine could run the model.
-    free: Option<usize>,
+    free: Option<Free>,
     /// What that answered.
     expected: Option<Vec<Tensor>>,
 }
@@ -93,7 +93,7 @@ impl Subject<'_> {
             if begun.elapsed() > ENGINE_TIME {
                 break;
             }
-            let Some(inputs) = probes(self.signature, rows, free) else {
+            let Some(inputs) = self.probes(rows, free) else {
                 break;
             };
             // Several rows are not every model's: that is no failure.
@@ -116,12 +116,20 @@ impl Subject<'_> {
         })
     }
 
+    fn probes(&self, rows: usize, free: Free) -> Option<Vec<Tensor>> {
+        let shapes = probe::shapes(self.signature, rows, free);
+        probe::tensors(self.signature, &shapes, 1)
+    }
+
     /// One row, with the size that the first engine could run, or with the first that this one can.
-    fn first_run(&self, engine: &dyn Engine) -> Result<(usize, Vec<Tensor>), Failure> {
+    fn first_run(&self, engine: &dyn Engine) -> Result<(Free, Vec<Tensor>), Failure> {
         let mut refused = None;
-        let sizes = self.free.map_or(FREE_SIZES.to_vec(), |free| vec![free]);
+        let sizes: Vec<Free> = match self.free {
+            Some(free) => vec![free],
+            None => Free::of_sizes(&FREE_SIZES).collect(),
+        };
         for free in sizes {
-            let Some(inputs) = probes(self.signature, 1, free) else {
+            let Some(inputs) = self.probes(1, free) else {
                 continue;
             };
             match engine.run(&inputs) {
@@ -156,21 +164,4 @@ fn takes_rows(signature: &Signature) -> bool {
     shapes
         .into_iter()
         .all(|shape| shape.is_none_or(|shape| free(shape.first())))
-}
-
-/// Harmless inputs of that many rows.
-fn probes(signature: &Signature, rows: usize, free: usize) -> Option<Vec<Tensor>> {
-    let size = |(position, dim): (usize, &Dim)| match dim {
-        Dim::Fixed(size) => *size,
-        Dim::Symbol(_) | Dim::Unknown if position == 0 => rows,
-        Dim::Symbol(_) | Dim::Unknown => free,
-    };
-    let inputs = signature.inputs().iter().map(|spec| {
-        let shape: Vec<usize> = match &spec.shape {
-            Some(dims) => dims.iter().enumerate().map(size).collect(),
-            None => vec![rows, free],
-        };
-        rows::probe(spec.datatype, &shape, 1)
-    });
-    inputs.collect()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aimass_protocol::Tensor;
 
-use super::Model;
+use super::{Model, probe};
 use crate::batch::{Bucket, Costs, WORTH};
 use crate::engine::Shapes;
 
@@ -84,7 +84,7 @@ impl Model {
         let mut ready = true;
         // Builds and runs the bucket for the first time, unless it has one row and was run at load.
         *spent += timed(&mut || ready = rows == 1 || self.proved_at(shapes.clone(), rows));
-        let probes = self.probes_of(shapes, 1).filter(|_| ready)?;
+        let probes = probe::tensors(self.signature(), shapes, 1).filter(|_| ready)?;
         let mut run = |times: u32| {
             let mut succeeded = true;
             let took = timed(&mut || succeeded = self.runs(&probes, times));

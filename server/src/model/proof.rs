@@ -5,9 +5,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use aimass_protocol::{Dim, Tensor};
+use aimass_protocol::Tensor;
 
-use super::Model;
+use super::{Model, probe};
 use crate::engine::Shapes;
 use crate::rows;
 
@@ -60,7 +60,7 @@ impl Model {
 
     /// `None` if the engine cannot run that bucket at all.
     fn prove(&self, shapes: &Shapes, bucket: usize) -> Option<bool> {
-        let probes = self.probes_of(shapes, 1)?;
+        let probes = probe::tensors(self.signature(), shapes, 1)?;
         let together = self.engine.run(&probes).ok()?;
         let same_rows = |output: &Tensor| output.shape().first() == Some(&bucket);
         if !together.iter().all(same_rows) {
@@ -79,30 +79,6 @@ impl Model {
             }
         }
         Some(true)
-    }
-
-    /// Made-up inputs of `rows` rows, `free` wherever another dimension is free.
-    pub(super) fn probes(&self, rows: usize, free: usize) -> Option<Vec<Tensor>> {
-        let size = |(position, dim): (usize, &Dim)| match dim {
-            Dim::Fixed(size) => *size,
-            Dim::Symbol(_) | Dim::Unknown if position == 0 => rows,
-            Dim::Symbol(_) | Dim::Unknown => free,
-        };
-        let shape = |dims: &Option<Vec<Dim>>| match dims {
-            Some(dims) => dims.iter().enumerate().map(size).collect(),
-            None => vec![rows, free],
-        };
-        let specs = self.signature().inputs();
-        let shapes: Shapes = specs.iter().map(|spec| shape(&spec.shape)).collect();
-        self.probes_of(&shapes, 1)
-    }
-
-    pub(super) fn probes_of(&self, shapes: &Shapes, seed: u32) -> Option<Vec<Tensor>> {
-        let specs = self.signature().inputs();
-        let probe = |(spec, shape): (&aimass_protocol::TensorSpec, &Vec<usize>)| {
-            rows::probe(spec.datatype, shape, seed)
-        };
-        specs.iter().zip(shapes).map(probe).collect()
     }
 }
 

@@ -6,8 +6,8 @@ use std::ops::Range;
 
 use aimass_protocol::Tensor;
 
-use super::Model;
 use super::proof::shapes_with_rows;
+use super::{Model, probe};
 use crate::engine::Failure;
 use crate::rows;
 
@@ -58,7 +58,7 @@ impl Model {
             return self.engine.run(inputs);
         }
         // No rows at all: run one made-up row and keep none of it.
-        let probes = self.probes_of(&shapes_with_rows(inputs, 1), 1);
+        let probes = probe::tensors(self.signature(), &shapes_with_rows(inputs, 1), 1);
         let outputs = self.engine.run(&probes.ok_or_else(uneven)?)?;
         let none = |output| rows::first(output, 0).ok_or_else(uneven);
         outputs.iter().map(none).collect()
