@@ -21,7 +21,7 @@ pub struct Rten {
     model: Model,
     inputs: Vec<NodeId>,
     outputs: Vec<NodeId>,
-    /// Bytes of the model's files: rten holds each weight once.
+    /// Of weights, as they came and laid out for products.
     weight_bytes: u64,
 }
 
@@ -41,7 +41,11 @@ impl Rten {
             let reason = "holds integers that do not fit into 32 bits";
             return Err(Failure::new(tensor, reason).of(Kind::Tensor));
         }
-        let model = parse(material)?;
+        let weight_bytes = material.weight_bytes();
+        // Laid out at each run, weights take a third of a transformer's time; laid out once, they are held twice.
+        let budget = material.limits.budget_bytes;
+        let prepack = budget.is_none_or(|budget| weight_bytes.saturating_mul(2) <= budget);
+        let model = parse(material, prepack)?;
         let node = |name: &String| {
             let found = model.find_node(name);
             found.ok_or_else(|| Failure::new(name, "is not in the graph").of(Kind::Engine))
@@ -55,15 +59,20 @@ impl Rten {
             model,
             inputs,
             outputs,
-            weight_bytes: material.weight_bytes(),
+            weight_bytes: if prepack {
+                weight_bytes.saturating_mul(2)
+            } else {
+                weight_bytes
+            },
         })
     }
 }
 
 /// A large file is read by rten, piece by piece, so that it is not held twice; but only if nothing in it leads rten to
 /// other files, whose names it would judge by rules of its own.
-fn parse(material: &Material<'_>) -> Result<Model, Failure> {
+fn parse(material: &Material<'_>, prepack: bool) -> Result<Model, Failure> {
     let mut options = ModelOptions::with_all_ops();
+    options.prepack_weights(prepack);
     let external = &material.features.external;
     if let Some((file, tensor)) = external.iter().find(|(file, _)| !takes(file)) {
         let rule = "external data must be a file beside the model that ends in .data or .onnx_data";
