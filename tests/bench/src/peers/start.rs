@@ -27,7 +27,7 @@ pub(super) struct Site<'a> {
 /// KServe's SDK: a program of a few lines.
 pub(super) fn kserve(site: &Site<'_>) -> anyhow::Result<Command> {
     let mut command = Command::new(site.python);
-    command.arg(site.tools.join("kserve.py"));
+    command.arg(site.tools.join("kserve_server.py"));
     command.arg(site.port.to_string());
     command.env("AIMASS_PEER_MODEL", site.model);
     Ok(command)

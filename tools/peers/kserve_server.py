@@ -1,4 +1,4 @@
-"""The digits model behind KServe's SDK. usage: kserve.py PORT"""
+"""The digits model behind KServe's SDK. usage: kserve_server.py PORT"""
 import os
 import sys
 
