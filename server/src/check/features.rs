@@ -22,8 +22,6 @@ pub struct Features {
     pub operators: BTreeMap<String, usize>,
     /// Convolutions whose channels are split into groups: depthwise ones, mostly.
     pub grouped_convolutions: usize,
-    /// Convolutions with a window of one element: products of matrices.
-    pub pointwise_convolutions: usize,
     /// The largest hidden size of a recurrent layer.
     pub hidden_size: usize,
     /// Files with external data, each with a tensor that is in it.
@@ -79,9 +77,6 @@ fn add(graph: &Graph<'_>, features: &mut Features) -> Result<(), Malformed> {
             "Conv" | "ConvInteger" | "QLinearConv" => {
                 let group = attribute(node, "group").and_then(|group| group.first());
                 features.grouped_convolutions += usize::from(group.is_some_and(|group| *group > 1));
-                let window = attribute(node, "kernel_shape");
-                let one = |window: &[i64]| window.iter().all(|size| *size == 1);
-                features.pointwise_convolutions += usize::from(window.is_some_and(one));
             }
             "LSTM" | "GRU" | "RNN" => {
                 let hidden = attribute(node, "hidden_size").and_then(|size| size.first());

@@ -16,8 +16,6 @@ const UNROLLED_NODES: usize = 500;
 const UNROLLED_ACTIVATIONS: usize = 100;
 /// Hidden size up to which tract's cost of a step outweighs its faster product: 32 did (×2.7), 128 did not (×0.3).
 const SMALL_HIDDEN_SIZE: usize = 64;
-/// Convolutions from which on a network counts as deep: 53 with mostly one-element windows were faster under rten (×0.8).
-const DEEP_CONVOLUTIONS: usize = 32;
 
 /// Which engine is tried first, why, and which one if that refuses the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,23 +39,21 @@ pub enum Because {
     Quantised,
     /// Several dimensions besides the batch are free.
     OpenDimensions,
-    /// The graph is a transformer.
+    /// The graph is a transformer over inputs of free length.
     Attention,
-    /// The graph convolves embedded text.
+    /// The graph convolves embedded text of free length.
     TextConvolutions,
     /// The graph is a small recurrent network.
     SmallRecurrent,
     /// The graph is a recurrent network written out step by step.
     Unrolled,
-    /// The graph is a deep network of products and few wide convolutions.
-    Pointwise,
     /// The engine that was to be first refuses the model.
     Refused,
 }
 
 impl Because {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Configured,
         Self::Default,
         Self::Quantised,
@@ -66,7 +62,6 @@ impl Because {
         Self::TextConvolutions,
         Self::SmallRecurrent,
         Self::Unrolled,
-        Self::Pointwise,
         Self::Refused,
     ];
 
@@ -81,7 +76,6 @@ impl Because {
             Self::TextConvolutions => "text_convolutions",
             Self::SmallRecurrent => "small_recurrent",
             Self::Unrolled => "unrolled",
-            Self::Pointwise => "pointwise",
             Self::Refused => "refused",
         }
     }
@@ -93,11 +87,10 @@ impl Because {
             Self::Default => "nothing in the graph speaks for another one",
             Self::Quantised => "the graph computes with quantised numbers",
             Self::OpenDimensions => "several dimensions besides the batch are free",
-            Self::Attention => "the graph is a transformer",
-            Self::TextConvolutions => "the graph convolves embedded text",
+            Self::Attention => "the graph is a transformer over inputs of free length",
+            Self::TextConvolutions => "the graph convolves embedded text of free length",
             Self::SmallRecurrent => "the graph is a small recurrent network",
             Self::Unrolled => "the graph is a recurrent network written out step by step",
-            Self::Pointwise => "most convolutions of the graph are products of matrices",
             Self::Refused => "the engine that was to be first refuses the model",
         }
     }
@@ -137,17 +130,21 @@ fn faster_under_rten(features: &Features, signature: &Signature) -> Option<Becau
         features,
         signature,
     };
-    let rules: [(Because, Rule); 7] = [
+    let rules: [(Because, Rule); 6] = [
         (Because::Quantised, |graph| graph.is_quantised()),
         // Under tract each size of a picture is a plan; but depthwise convolutions cost rten twice as much.
         (Because::OpenDimensions, |graph| {
             graph.open_dimensions() > 1 && graph.features.grouped_convolutions == 0
         }),
-        (Because::Attention, |graph| graph.is_transformer()),
-        (Because::TextConvolutions, |graph| graph.convolves_text()),
+        // Of one length tract is faster at both; under it each further length is a plan, built while a caller waits.
+        (Because::Attention, |graph| {
+            graph.open_dimensions() > 0 && graph.is_transformer()
+        }),
+        (Because::TextConvolutions, |graph| {
+            graph.open_dimensions() > 0 && graph.convolves_text()
+        }),
         (Because::SmallRecurrent, |graph| graph.is_small_recurrent()),
         (Because::Unrolled, |graph| graph.is_unrolled()),
-        (Because::Pointwise, |graph| graph.is_pointwise()),
     ];
     let found = rules.into_iter().find(|(_, holds)| holds(&graph));
     found.map(|(because, _)| because)
@@ -220,13 +217,6 @@ impl Graph<'_> {
         self.features.nodes() >= UNROLLED_NODES
             && activations >= UNROLLED_ACTIVATIONS
             && self.features.grouped_convolutions == 0
-    }
-
-    fn is_pointwise(&self) -> bool {
-        let convolutions = self.features.count(&["Conv"]);
-        convolutions >= DEEP_CONVOLUTIONS
-            && self.features.grouped_convolutions == 0
-            && 2 * self.features.pointwise_convolutions >= convolutions
     }
 
     fn takes_integers(&self) -> bool {

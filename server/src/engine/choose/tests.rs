@@ -62,7 +62,7 @@ fn quantised_graphs_run_on_rten() {
 }
 
 #[test]
-fn transformers_run_on_rten() {
+fn transformers_over_free_lengths_run_on_rten_and_others_on_tract() {
     let minilm = graph(&[("MatMul", 48), ("Softmax", 6), ("LayerNormalization", 13)]);
     check(
         &minilm,
@@ -74,8 +74,8 @@ fn transformers_run_on_rten() {
     check(
         &fixed,
         &taking(DataType::Int64, "B 32"),
-        Name::Rten,
-        Because::Attention,
+        Name::Tract,
+        Because::Default,
     );
 }
 
@@ -94,11 +94,13 @@ fn pictures_of_any_size_run_on_rten_unless_they_are_convolved_in_groups() {
 }
 
 #[test]
-fn convolved_text_runs_on_rten() {
+fn convolved_text_of_free_length_runs_on_rten() {
     let magika = graph(&[("Gather", 1), ("Conv", 1), ("MatMul", 1), ("Softmax", 1)]);
-    let text = taking(DataType::Int32, "B 2048");
-    check(&magika, &text, Name::Rten, Because::TextConvolutions);
-    let floats = taking(DataType::Fp32, "B 2048");
+    let free = taking(DataType::Int32, "B T");
+    check(&magika, &free, Name::Rten, Because::TextConvolutions);
+    let fixed = taking(DataType::Int32, "B 2048");
+    check(&magika, &fixed, Name::Tract, Because::Default);
+    let floats = taking(DataType::Fp32, "B T");
     check(&magika, &floats, Name::Tract, Because::Default);
 }
 
@@ -126,19 +128,6 @@ fn recurrent_networks_that_are_written_out_run_on_rten() {
     ]);
     let signature = taking(DataType::Fp32, "B 1 64 200");
     check(&captcha, &signature, Name::Rten, Because::Unrolled);
-}
-
-#[test]
-fn deep_networks_of_products_run_on_rten() {
-    let resnet = |pointwise_convolutions, grouped_convolutions| Features {
-        pointwise_convolutions,
-        grouped_convolutions,
-        ..graph(&[("Conv", 53), ("Relu", 49)])
-    };
-    let picture = taking(DataType::Fp32, "B 224 224 3");
-    check(&resnet(36, 0), &picture, Name::Rten, Because::Pointwise);
-    check(&resnet(36, 13), &picture, Name::Tract, Because::Default);
-    check(&resnet(0, 0), &picture, Name::Tract, Because::Default);
 }
 
 #[test]
