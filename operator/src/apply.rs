@@ -200,12 +200,7 @@ async fn apply_one<K: Child>(
     }
     let key = key_of(&object);
     match send(ctx, &key, &object).await {
-        Ok(applied) => {
-            // It gets on: what fails after this write is tried again soon.
-            ctx.attempts
-                .forget(model.metadata.uid.as_deref().unwrap_or_default());
-            Ok(Some(keep(ctx, &key, applied)))
-        }
+        Ok(applied) => Ok(Some(keep(ctx, model, &key, applied))),
         Err(error) if cause(&error) == Cause::Conflict => {
             // Rare, and large: not to be part of every reconcile's state.
             let met = Box::pin(met_another(ctx, model, &key, object));
@@ -242,7 +237,7 @@ async fn met_another<K: Child>(
             object.meta_mut().resource_version = None;
             object.meta_mut().uid.clone_from(&live.meta().uid);
             match send(ctx, key, &object).await {
-                Ok(applied) => Ok(keep(ctx, key, applied)),
+                Ok(applied) => Ok(keep(ctx, model, key, applied)),
                 Err(error) if cause(&error) == Cause::Conflict => Err(stale::<K>(key)),
                 Err(error) => Err(call::<K>("patch", key, error)),
             }
@@ -262,10 +257,22 @@ async fn send<K: Child>(ctx: &Context, key: &Key, object: &K) -> Result<K, kube:
 }
 
 /// Keeps what the API server returned, before the watch brings it.
-fn keep<K: Child>(ctx: &Context, key: &Key, mut applied: K) -> (String, K) {
+fn keep<K: Child>(
+    ctx: &Context,
+    model: &ModelDeployment,
+    key: &Key,
+    mut applied: K,
+) -> (String, K) {
+    got_on(ctx, model);
     applied.meta_mut().managed_fields = None;
     K::cache(ctx).saw(applied.clone().item());
     (key.name.clone(), applied)
+}
+
+/// A write was taken: what fails after it is tried again soon, and not as if nothing had moved.
+fn got_on(ctx: &Context, model: &ModelDeployment) {
+    let uid = model.metadata.uid.as_deref();
+    ctx.attempts.forget(uid.unwrap_or_default());
 }
 
 /// Deletes exactly the object that was planned, once a live GET has confirmed that it is still so.
@@ -305,6 +312,7 @@ async fn delete_one<K: Child>(
     let params = DeleteParams::background().preconditions(preconditions);
     match ctx.api::<K>(&key.namespace).delete(name, &params).await {
         Ok(_) => {
+            got_on(ctx, model);
             cache.gone(&key, uid);
             Ok(())
         }
@@ -338,6 +346,8 @@ fn stale<K: Child>(key: &Key) -> Error {
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -489,6 +499,38 @@ mod tests {
             (&metadata["uid"], &metadata["resourceVersion"]),
             (&json!("s"), &json!("7"))
         );
+    }
+
+    #[tokio::test]
+    async fn after_a_write_that_was_taken_the_back_off_starts_over() {
+        const LONG: Duration = Duration::from_secs(4);
+        let ours = || service("7", owned_by("m", "iris"));
+        let fail_often = |ctx: &Context| (0..4).map(|_| ctx.attempts.failed("m", None)).max();
+
+        let (ctx, _) = context([refused(503, "later")]);
+        fail_often(&ctx);
+        create(&ctx).await.unwrap_err();
+        assert!(ctx.attempts.failed("m", None) > LONG, "nothing moved");
+
+        let (ctx, _) = context([(201, ours())]);
+        fail_often(&ctx);
+        create(&ctx).await.unwrap();
+        assert!(ctx.attempts.failed("m", None) < LONG, "created");
+
+        let answers = [
+            refused(409, "conflict"),
+            (200, service("7", stripped())),
+            (200, ours()),
+        ];
+        let (ctx, _) = context(answers);
+        fail_often(&ctx);
+        create(&ctx).await.unwrap();
+        assert!(ctx.attempts.failed("m", None) < LONG, "its owner restored");
+
+        let (ctx, _) = context([(200, ours()), (200, ours())]);
+        fail_often(&ctx);
+        prune(&ctx).await.unwrap();
+        assert!(ctx.attempts.failed("m", None) < LONG, "deleted");
     }
 
     async fn prune(ctx: &Context) -> Result<(), Error> {
