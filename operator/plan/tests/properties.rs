@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use aimass_crds::model_deployment::{RollingUpdate, Rollout, Strategy as Way};
 use aimass_crds::reason::Reason;
 use aimass_crds::scalars::CountOrPercent;
-use aimass_plan::model::{Applied, Failure, Object, Plan, Progress, status};
+use aimass_plan::model::{Applied, Failure, Object, Plan, Progress, Traces, status};
 use proptest::prelude::*;
 use world::{World, writes_of};
 
@@ -453,6 +453,40 @@ fn a_configmap_that_goes_away_changes_nothing_that_serves() {
     assert_eq!(world.ready(), 4, "it is still scaled");
     world.children.services.clear();
     assert_eq!(writes_of(&world.plan().unwrap()), 2, "and repaired");
+}
+
+#[test]
+fn a_collector_of_traces_is_for_pods_of_revisions_that_begin_after_it() {
+    let args = |world: &World| -> Vec<String> {
+        let target = world.model.status.as_ref().unwrap().target.clone().unwrap();
+        let deployment = &world.children.deployments[&format!("iris-{}", target.revision)];
+        let template = &deployment.spec.as_ref().unwrap().template;
+        let pod = template.spec.as_ref().unwrap();
+        pod.containers[0].args.clone().unwrap()
+    };
+    let mut world = World::new(IRIS);
+    edit(&mut world, &Edit::Replicas(2));
+    world.settle();
+    world.traces = Some(Traces {
+        endpoint: "http://collector:4318/v1/traces".to_owned(),
+        ratio: "0.5".to_owned(),
+    });
+    assert_eq!(
+        writes_of(&world.plan().unwrap()),
+        0,
+        "pods that run are left alone"
+    );
+    edit(&mut world, &Edit::Token("b"));
+    world.settle();
+    let with = args(&world);
+    assert!(with.contains(&"--otlp-endpoint=http://collector:4318/v1/traces".to_owned()));
+    assert!(with.contains(&"--trace-ratio=0.5".to_owned()));
+    world.traces = None;
+    assert_eq!(
+        writes_of(&world.plan().unwrap()),
+        0,
+        "nor does its end touch them"
+    );
 }
 
 #[test]

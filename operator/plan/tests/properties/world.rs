@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use aimass_crds::ModelDeployment;
 use aimass_plan::model::{
     Applied, Children, Desired, Object, Observed, Outlook, Plan, Platform, Progress, Reference,
-    Rejection, Write, plan, status,
+    Rejection, Traces, Write, plan, status,
 };
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -23,6 +23,8 @@ pub(crate) struct World {
     pub(crate) model: ModelDeployment,
     /// What the source refers to.
     pub(crate) reference: Reference,
+    /// What the installation says of traces.
+    pub(crate) traces: Option<Traces>,
     /// As the API server has them.
     pub(crate) children: Children,
     /// The wall clock, in seconds.
@@ -43,6 +45,7 @@ impl World {
         Self {
             model,
             reference: files(&[("model.onnx", "weights")]),
+            traces: None,
             children: Children::default(),
             clock: 1_800_000_000,
             version: 1,
@@ -61,7 +64,7 @@ impl World {
                 onnxruntime_image: None,
                 allow_http: false,
                 allow_hosts: vec!["models.internal".to_owned()],
-                traces: None,
+                traces: self.traces.clone(),
             },
             reference: self.reference.clone(),
             children: self.children.clone(),
