@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::cargo::{cargo, plain_cargo};
 use crate::places::Places;
-use crate::test::{self, Counts, Lane, Selection, Shared, Show, cargo, plain_cargo};
+use crate::test::{self, Counts, Lane, Selection, Shared, Show};
 use crate::{chart, clock, codegen, step};
 
 /// Each of these ends within it, also when it compiles everything.

@@ -9,9 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::cargo::plain_cargo;
 use crate::places::Places;
 use crate::step;
-use crate::test::plain_cargo;
 
 /// The tool, pinned.
 const CARGO_FUZZ: &str = "0.13.2";

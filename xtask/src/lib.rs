@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod cargo;
 mod chart;
 mod ci;
 mod clock;

@@ -8,7 +8,6 @@ mod cluster;
 mod counts;
 mod runner;
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -16,6 +15,7 @@ use anyhow::{Result, bail};
 pub(crate) use self::cluster::Shared;
 pub(crate) use self::counts::Counts;
 pub(crate) use self::runner::{Outcome, Show, log, run as run_command};
+use crate::cargo::cargo;
 use crate::places::Places;
 use crate::{ci, step};
 
@@ -166,22 +166,4 @@ pub(crate) fn run_lane(lane: Lane, selection: &Selection<'_>, places: &Places) -
         lane.name()
     ));
     Ok(outcome)
-}
-
-/// Cargo on all members at once: each selection of members has its own features, and would compile
-/// the large dependencies anew.
-pub(crate) fn cargo(places: &Places, arguments: &[&str]) -> Command {
-    let mut cargo = plain_cargo(places, arguments);
-    cargo.args(["--workspace", "--locked"]);
-    cargo
-}
-
-/// Cargo in the repository, with the target folder of this run.
-pub(crate) fn plain_cargo(places: &Places, arguments: &[&str]) -> Command {
-    let mut cargo = Command::new("cargo");
-    cargo
-        .current_dir(places.repository())
-        .env("CARGO_TARGET_DIR", places.target());
-    cargo.args(arguments);
-    cargo
 }

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use super::{Generated, markdown_header};
+use crate::cargo::cargo;
 use crate::places::Places;
 use crate::{step, test};
 
@@ -62,10 +63,9 @@ fn build(places: &Places) -> Result<BTreeMap<String, PathBuf>> {
     let arguments = ["build", "--bins", "--test=fresh"];
     // Once to build, with progress; once more, with nothing left to do, to learn where they are.
     let log = test::log(places, "flags-build");
-    let mut cargo = test::cargo(places, &arguments);
-    step::run("build the binaries", &mut cargo, &log)?;
-    let mut cargo = test::cargo(places, &arguments);
-    let messages = step::output(cargo.args(["--quiet", "--message-format=json"]))?;
+    step::run("build the binaries", &mut cargo(places, &arguments), &log)?;
+    let mut again = cargo(places, &arguments);
+    let messages = step::output(again.args(["--quiet", "--message-format=json"]))?;
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());

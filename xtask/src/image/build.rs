@@ -6,6 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::cargo::as_by_hand;
 use crate::places::Places;
 use crate::step;
 
@@ -35,7 +36,7 @@ pub(super) fn run(
         .program("cargo")
         .context("the command cargo is not on PATH")?;
     let mut command = Command::new(cargo);
-    command
+    as_by_hand(&mut command)
         .current_dir(places.repository())
         // Only what stands here may decide what is built.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
