@@ -6,6 +6,7 @@
 mod cap;
 mod line;
 
+use std::error::Error;
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -39,6 +40,14 @@ pub fn init(args: &LogArgs) -> anyhow::Result<()> {
         .with(filter(&args.log_level)?)
         .with(lines);
     subscriber.try_init().context("failed to start logging")
+}
+
+/// An error and what it comes from, in one line: the outermost text alone often does not say what happened.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |cause| (*cause).source());
+    let texts: Vec<String> = causes.map(ToString::to_string).collect();
+    texts.join(": ")
 }
 
 /// The filter of `--log-level`.

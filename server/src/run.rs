@@ -70,9 +70,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     let readiness = Readiness::new("Loading", "the model is being loaded");
     let (reload, reloads) = mpsc::sync_channel(1);
     let engine_workers = settings.workers;
-    let traces = traces
-        .map(|export| start_traces(&export, &settings))
-        .transpose()?;
+    let traces = traces.and_then(|export| start_traces(&export, &settings));
     let state = State::new(settings, readiness.clone(), metrics, reload, traces.clone());
 
     let heartbeat = Heartbeat::start();
@@ -129,14 +127,24 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn start_traces(export: &Export, settings: &crate::state::Settings) -> anyhow::Result<Traces> {
+/// A model that nobody can trace is better than none: failing is for the log alone.
+fn start_traces(export: &Export, settings: &crate::state::Settings) -> Option<Traces> {
     let mut attributes = vec![KeyValue::new(
         "aimass.model.name",
         settings.model_name.clone(),
     )];
     let revision = settings.revision.clone();
     attributes.extend(revision.map(|revision| KeyValue::new("aimass.revision", revision)));
-    Traces::start(export, "aimass-server", attributes)
+    let traces = Traces::start(export, "aimass-server", attributes);
+    traces
+        .inspect_err(|error| {
+            let error = format!("{error:#}");
+            tracing::error!(
+                error,
+                "no traces are sent: remove --otlp-endpoint, or mend the cause"
+            );
+        })
+        .ok()
 }
 
 /// TensorFlow Serving's series, where its users look for them.

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aimass_chassis::logs::chain;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -81,7 +82,11 @@ impl Caller {
             .body(Full::new(Bytes::copy_from_slice(body)))
             .map_err(|e| format!("{uri}: {e}"))?;
         let answer = async {
-            let response = self.pool.request(request).await.map_err(|e| chain(&e))?;
+            let response = self
+                .pool
+                .request(request)
+                .await
+                .map_err(|error| chain(&error))?;
             let (head, body) = response.into_parts();
             let body = http_body_util::Limited::new(body, MAX_ANSWER);
             let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
@@ -131,14 +136,4 @@ pub async fn raw(address: SocketAddr, bytes: &[u8], deadline: Duration) -> Resul
         Ok(answer) => answer.map_err(|e| e.to_string()),
         Err(_) => Err(format!("the connection was not closed within {deadline:?}")),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut at = error.source();
-    while let Some(source) = at {
-        text = format!("{text}: {source}");
-        at = source.source();
-    }
-    text
 }

@@ -2,7 +2,6 @@
 //!
 //! Called by OpenTelemetry's thread, which has no runtime of its own.
 
-use std::error::Error;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,6 +10,8 @@ use http::{Request, Response};
 use opentelemetry_http::{HttpClient, HttpError};
 use reqwest::redirect::Policy;
 use tokio::runtime::Handle;
+
+use crate::logs::chain;
 
 /// For one batch.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,15 +69,4 @@ impl HttpClient for Sender {
         }
         answer
     }
-}
-
-/// An error and what it comes from: reqwest's own text does not say what happened.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use aimass_chassis::logs::chain;
 use reqwest::header::LOCATION;
 use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, Url, redirect};
 use tokio::time::{Instant, timeout_at};
@@ -254,31 +255,13 @@ fn broken(url: &Url, error: &reqwest::Error) -> Failure {
         cause = error.source();
     }
     // The log has the cause; a termination message must not quote the far side.
-    tracing::warn!(
-        host = host(url),
-        error = format!("{:#}", Chain(error)),
-        "a try failed"
-    );
+    tracing::warn!(host = host(url), error = chain(error), "a try failed");
     let text = if error.is_connect() {
         "cannot be connected to"
     } else {
         "broke the connection"
     };
     unavailable(url, text, true)
-}
-
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(formatter, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }
 
 fn host(url: &Url) -> &str {

@@ -133,9 +133,18 @@ async fn ready(folder: &Path) -> (Running, [u16; 2]) {
 
 /// As [`ready`], with further flags.
 pub(crate) async fn ready_with(folder: &Path, flags: &[&str]) -> (Running, [u16; 2]) {
+    ready_as(binary(), folder, flags).await
+}
+
+/// As [`ready_with`], by a command that says where its lines go.
+pub(crate) async fn ready_as(
+    mut binary: Command,
+    folder: &Path,
+    flags: &[&str],
+) -> (Running, [u16; 2]) {
     std::fs::copy(testdata().join("linear.onnx"), folder.join("model.onnx")).unwrap();
     let [data, admin] = ports();
-    let child = binary()
+    let child = binary
         .args([
             "--bind=127.0.0.1",
             "--port=0",

@@ -14,7 +14,7 @@ use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::process::{end, ready_with, terminate};
+use super::process::{binary, end, ready_as, ready_with, terminate};
 
 type Spans = Arc<Mutex<Vec<Span>>>;
 
@@ -95,6 +95,28 @@ async fn a_request_is_a_span_of_its_callers_trace_with_the_parts_of_its_way() {
 }
 
 #[tokio::test]
+async fn the_access_log_names_the_trace_also_where_none_are_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = tempfile::NamedTempFile::new().unwrap();
+    let mut binary = binary();
+    binary.stdout(lines.reopen().unwrap());
+    let flags = ["--log-level=aimass_server::access=debug"];
+    let (mut running, [data, _]) = ready_as(binary, folder.path(), &flags).await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let body = r#"{"instances":[[1.0]]}"#;
+    predict(data, &format!("00-{trace}-b7ad6b7169203331-00"), body).await;
+    predict(data, "00-nonsense", body).await;
+    terminate(&running);
+    assert_eq!(end(&mut running.0).await.code(), Some(0));
+    let text = std::fs::read_to_string(lines.path()).unwrap();
+    let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+    let requests = text.lines().map(json);
+    let requests = requests.filter(|line| line["request.method"] == "predict");
+    let traces: Vec<serde_json::Value> = requests.map(|line| line["trace.id"].clone()).collect();
+    assert_eq!(traces, [trace.into(), serde_json::Value::Null]);
+}
+
+#[tokio::test]
 async fn a_collector_that_is_not_there_harms_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--otlp-endpoint=http://127.0.0.1:1", "--trace-ratio=1"];
@@ -105,4 +127,22 @@ async fn a_collector_that_is_not_there_harms_nobody() {
     terminate(&running);
     let ended = tokio::time::timeout(Duration::from_secs(10), end(&mut running.0)).await;
     assert_eq!(ended.unwrap().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_collector_that_no_client_can_be_made_for_costs_the_traces_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = binary();
+    // As in an image without certificate authorities.
+    command.env("SSL_CERT_FILE", folder.path().join("none"));
+    command.env("SSL_CERT_DIR", folder.path().join("none"));
+    let log = folder.path().join("log");
+    command.stdout(std::fs::File::create(&log).unwrap());
+    let flags = ["--otlp-endpoint=https://127.0.0.1:1"];
+    let (mut running, _) = ready_as(command, folder.path(), &flags).await;
+    terminate(&running);
+    assert_eq!(end(&mut running.0).await.code(), Some(0));
+    let log = std::fs::read_to_string(log).unwrap();
+    assert!(log.contains("no traces are sent"), "{log}");
+    assert!(log.contains("certificate"), "{log}");
 }

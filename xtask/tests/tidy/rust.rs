@@ -147,6 +147,37 @@ fn t03_only_an_engines_own_file_names_its_crate() {
 }
 
 #[test]
+fn t03_only_two_parts_of_the_server_open_connections() {
+    let may = |path: &str| {
+        [
+            "server/src/fetch",
+            "server/src/config/fetch.rs",
+            "chassis/src/traces",
+        ]
+        .iter()
+        .any(|part| path.starts_with(part))
+    };
+    let mut files = below("server/src/", "rs");
+    files.extend(below("chassis/src/", "rs"));
+    files.retain(|file| !may(&file.path));
+    let mut found = Vec::new();
+    for file in files {
+        let code = bare(production(&file.text));
+        let named = words(&code).filter(|(before, word)| {
+            matches!(*word, "reqwest" | "TcpSocket" | "UdpSocket" | "UnixStream")
+                || *word == "connect" && before.ends_with("::")
+        });
+        found.extend(named.map(|(before, word)| {
+            format!("{}:{}: {word}", file.path, line_of(&code, before.len()))
+        }));
+    }
+    none(
+        &found,
+        "A model's pod answers and asks nobody: only `fetch` and the sender of traces connect.",
+    );
+}
+
+#[test]
 fn t06_no_file_grows_past_four_hundred_lines() {
     let files = with_extension("rs");
     let for_tests: Vec<_> = files
