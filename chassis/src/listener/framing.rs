@@ -137,20 +137,6 @@ fn has_one_host<B>(request: &Request<B>) -> bool {
 }
 
 fn is_host(value: &HeaderValue) -> bool {
-    // A name or an address and a port, as nearly all are: `Authority` would copy it.
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let (host, port) = match value.as_bytes().iter().position(|byte| *byte == b':') {
-        Some(colon) => value.as_bytes().split_at(colon),
-        None => (value.as_bytes(), b":0".as_slice()),
-    };
-    let digits = port.get(1..).unwrap_or_default();
-    if !host.is_empty()
-        && host.iter().all(|byte| plain(*byte))
-        && (1..=5).contains(&digits.len())
-        && digits.iter().all(u8::is_ascii_digit)
-    {
-        return true;
-    }
     let authority = Authority::try_from(value.as_bytes());
     authority
         .is_ok_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'))
