@@ -115,13 +115,18 @@ pub(crate) struct Checked {
 
 /// Everything before an engine sees the model.
 fn checked(origin: &Origin) -> Result<Checked, Fatal> {
-    check_files(&origin.folder, origin.beside_bytes, gather(origin)?)
+    let (digest, gathered) = gather(origin)?;
+    check_files(&origin.folder, origin.beside_bytes, digest, gathered)
 }
 
 /// `beside`: bytes of memory that another version holds meanwhile.
-fn check_files(folder: &Path, beside: u64, gathered: Gathered) -> Result<Checked, Fatal> {
+fn check_files(
+    folder: &Path,
+    beside: u64,
+    digest: Digest,
+    gathered: Gathered,
+) -> Result<Checked, Fatal> {
     let Gathered {
-        digest,
         entries,
         model: entry,
         bytes,

@@ -19,7 +19,6 @@ use crate::engine::{Because, Engine, Failure, Memory, Shapes};
 use crate::shapes::Advice;
 
 pub use calibrate::{Timed, sizes};
-use probe::Free;
 pub use runs::Part;
 pub(crate) use runs::{join, uneven};
 
@@ -178,13 +177,7 @@ impl Model {
     /// Runs the model once with one row of made-up input: what works then is ready to serve.
     pub fn warm_up(&self) -> Result<(), Failure> {
         let mut first_failure = None;
-        let mut tried = Vec::new();
-        for free in Free::of_sizes(&FREE_SIZES) {
-            let shapes = probe::shapes(self.signature(), 1, free);
-            if tried.contains(&shapes) {
-                continue;
-            }
-            tried.push(shapes.clone());
+        for (_, shapes) in probe::tries(self.signature(), &FREE_SIZES) {
             let Some(inputs) = probe::tensors(self.signature(), &shapes, 1) else {
                 continue;
             };

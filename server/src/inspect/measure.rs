@@ -93,7 +93,8 @@ impl Subject<'_> {
             if begun.elapsed() > ENGINE_TIME {
                 break;
             }
-            let Some(inputs) = self.probes(rows, free) else {
+            let shapes = probe::shapes(self.signature, rows, free);
+            let Some(inputs) = probe::tensors(self.signature, &shapes, 1) else {
                 break;
             };
             // Several rows are not every model's: that is no failure.
@@ -116,20 +117,15 @@ impl Subject<'_> {
         })
     }
 
-    fn probes(&self, rows: usize, free: Free) -> Option<Vec<Tensor>> {
-        let shapes = probe::shapes(self.signature, rows, free);
-        probe::tensors(self.signature, &shapes, 1)
-    }
-
     /// One row, with the size that the first engine could run, or with the first that this one can.
     fn first_run(&self, engine: &dyn Engine) -> Result<(Free, Vec<Tensor>), Failure> {
         let mut refused = None;
-        let sizes: Vec<Free> = match self.free {
-            Some(free) => vec![free],
-            None => Free::of_sizes(&FREE_SIZES).collect(),
+        let tries = match self.free {
+            Some(free) => vec![(free, probe::shapes(self.signature, 1, free))],
+            None => probe::tries(self.signature, &FREE_SIZES),
         };
-        for free in sizes {
-            let Some(inputs) = self.probes(1, free) else {
+        for (free, shapes) in tries {
+            let Some(inputs) = probe::tensors(self.signature, &shapes, 1) else {
                 continue;
             };
             match engine.run(&inputs) {

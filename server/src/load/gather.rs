@@ -13,8 +13,6 @@ use crate::memory;
 
 /// Files that have been read and hashed.
 pub(super) struct Gathered {
-    /// The expected one, if one was.
-    pub(super) digest: Digest,
     /// In order of their paths.
     pub(super) entries: Vec<Entry>,
     /// Which of them is the model.
@@ -25,8 +23,8 @@ pub(super) struct Gathered {
     pub(super) limit: Option<u64>,
 }
 
-/// Makes the copy first, if one is to be made.
-pub(super) fn gather(origin: &Origin) -> Result<Gathered, Fatal> {
+/// The files and their digest, which is the expected one if one is. Makes the copy first, if one is to be made.
+pub(super) fn gather(origin: &Origin) -> Result<(Digest, Gathered), Fatal> {
     let expected = origin.digest.as_ref();
     let limits = Limits::default();
     let copied = if let Some(source) = &origin.copy_from {
@@ -38,18 +36,17 @@ pub(super) fn gather(origin: &Origin) -> Result<Gathered, Fatal> {
     };
     let Some(manifest) = copied else {
         let found = files::list(&origin.folder, &limits)?;
-        let mut gathered = read(&origin.folder, &found, origin.beside_bytes)?;
-        gathered.digest = digest(&gathered.entries, expected);
-        files::matches(&gathered.digest, expected)?;
-        return Ok(gathered);
+        let gathered = read(&origin.folder, &found, origin.beside_bytes)?;
+        let digest = digest(&gathered.entries, expected);
+        files::matches(&digest, expected)?;
+        return Ok((digest, gathered));
     };
     files::matches(&manifest.digest, expected)?;
     let found: Vec<Found> = manifest.files.iter().map(Entry::found).collect();
-    let mut gathered = read(&origin.folder, &found, origin.beside_bytes)?;
+    let gathered = read(&origin.folder, &found, origin.beside_bytes)?;
     files::unchanged(&manifest.files, &gathered.entries)?;
     // That of an archive is not that of the files in it.
-    gathered.digest = manifest.digest;
-    Ok(gathered)
+    Ok((manifest.digest, gathered))
 }
 
 /// Reads and hashes the files; `beside`: bytes of memory that another version holds meanwhile.
@@ -68,7 +65,6 @@ pub(super) fn read(folder: &Path, found: &[Found], beside: u64) -> Result<Gather
     };
     let entries = found.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
     Ok(Gathered {
-        digest: digest(&entries, None),
         entries,
         model,
         bytes,
@@ -77,7 +73,7 @@ pub(super) fn read(folder: &Path, found: &[Found], beside: u64) -> Result<Gather
 }
 
 /// One file is named by its own digest, or by that of the folder with it if that is expected.
-fn digest(entries: &[Entry], expected: Option<&Digest>) -> Digest {
+pub(super) fn digest(entries: &[Entry], expected: Option<&Digest>) -> Digest {
     let folder = Digest::of_folder(entries);
     match entries {
         [entry] if expected.is_none_or(|expected| *expected != folder) => {

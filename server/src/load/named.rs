@@ -7,10 +7,10 @@ use std::path::{Component, Path};
 use crate::check::features;
 use crate::config::Origin;
 use crate::fatal::{Fatal, Reason};
-use crate::files::{self, Digest};
+use crate::files;
 
 use super::Checked;
-use super::gather::read;
+use super::gather::{digest, read};
 
 /// Reads and checks the model, as a server would.
 pub(crate) fn checked(path: &Path) -> Result<Checked, Fatal> {
@@ -34,10 +34,7 @@ pub(crate) fn checked(path: &Path) -> Result<Checked, Fatal> {
             gathered.entries.push(files::entry(folder, &location)?);
         }
     }
-    if gathered.entries.len() > 1 {
-        gathered.digest = Digest::of_folder(&gathered.entries);
-    }
-    super::check_files(folder, 0, gathered)
+    super::check_files(folder, 0, digest(&gathered.entries, None), gathered)
 }
 
 fn is_below(location: &str) -> bool {

@@ -16,13 +16,20 @@ pub(crate) enum Free {
     Last(usize),
 }
 
-impl Free {
-    /// In the order of `sizes`, each in both ways.
-    pub(crate) fn of_sizes(sizes: &[usize]) -> impl Iterator<Item = Self> {
-        let both = |size: &usize| [Self::Everywhere(*size), Self::Last(*size)];
-        sizes.iter().flat_map(both)
+/// What to try, in the order of `sizes`, each in both ways; none of them twice in the same shapes.
+pub(crate) fn tries(signature: &Signature, sizes: &[usize]) -> Vec<(Free, Shapes)> {
+    let both = |size: &usize| [Free::Everywhere(*size), Free::Last(*size)];
+    let mut tries: Vec<(Free, Shapes)> = Vec::new();
+    for free in sizes.iter().flat_map(both) {
+        let shapes = shapes(signature, 1, free);
+        if !tries.iter().any(|(_, tried)| *tried == shapes) {
+            tries.push((free, shapes));
+        }
     }
+    tries
+}
 
+impl Free {
     fn size(self, is_last: bool) -> usize {
         match self {
             Self::Everywhere(size) => size,
@@ -68,15 +75,18 @@ mod tests {
 
     use super::*;
 
-    #[track_caller]
-    fn check(inputs: &[Option<&[Dim]>], free: Free, expect: &[&[usize]]) {
+    fn taking(inputs: &[Option<&[Dim]>]) -> Signature {
         let spec = |(index, shape): (usize, &Option<&[Dim]>)| TensorSpec {
             name: index.to_string(),
             datatype: DataType::Fp32,
             shape: shape.map(<[Dim]>::to_vec),
         };
-        let inputs = inputs.iter().enumerate().map(spec).collect();
-        assert_eq!(shapes(&Signature::new(inputs, Vec::new()), 2, free), expect);
+        Signature::new(inputs.iter().enumerate().map(spec).collect(), Vec::new())
+    }
+
+    #[track_caller]
+    fn check(inputs: &[Option<&[Dim]>], free: Free, expect: &[&[usize]]) {
+        assert_eq!(shapes(&taking(inputs), 2, free), expect);
     }
 
     fn named(name: &str) -> Dim {
@@ -111,6 +121,21 @@ mod tests {
             Free::Everywhere(576),
             &expect,
         );
+    }
+
+    #[test]
+    fn nothing_is_tried_twice() {
+        let fixed = taking(&[Some(&[named("N"), Dim::Fixed(64)])]);
+        assert_eq!(tries(&fixed, &[1, 16, 64]).len(), 1);
+        let text = taking(&[Some(&[named("N"), named("T")])]);
+        assert_eq!(tries(&text, &[1, 16, 64]).len(), 3);
+        let picture = taking(&[Some(&[named("N"), named("H"), named("W")])]);
+        let expect = [[1, 1, 1], [1, 16, 16], [1, 1, 16]];
+        let tried: Vec<Shapes> = tries(&picture, &[1, 16])
+            .into_iter()
+            .map(|(_, s)| s)
+            .collect();
+        assert_eq!(tried, expect.map(|shape| vec![shape.to_vec()]));
     }
 
     #[test]
