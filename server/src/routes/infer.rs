@@ -184,7 +184,7 @@ async fn run(
         Error::overloaded(&state.settings().model_name)
     })?;
     // The request as a whole is bounded already, but not by a deadline that stood in its body.
-    let done = if deadline.sooner {
+    let done = if deadline.from_body {
         timeout_at(deadline.at, ticket.wait()).await.ok().flatten()
     } else {
         ticket.wait().await
@@ -217,8 +217,8 @@ fn refused(model: &Model, failure: &Failure) -> Error {
 pub(super) struct Deadline {
     at: Instant,
     limit: Duration,
-    /// Than the one that bounds the request as a whole.
-    sooner: bool,
+    /// Whether the request's body set it: what bounds the request as a whole does not know of it.
+    from_body: bool,
 }
 
 impl Deadline {
@@ -230,7 +230,7 @@ impl Deadline {
         Self {
             at: trace.begun() + limit,
             limit,
-            sooner: false,
+            from_body: false,
         }
     }
 
@@ -252,7 +252,7 @@ impl Deadline {
             Some(limit) if limit < self.limit => Self {
                 at: begun + limit,
                 limit,
-                sooner: true,
+                from_body: true,
             },
             _ => self,
         }

@@ -1,7 +1,8 @@
-//! The record of one request, from its head to its answer: headers, counts, log line.
+//! The record of one request, from its head to its answer: headers, counts; its log line and its span are below it.
 //!
 //! Made first and ended last by `routes`; the handlers fill it in. Dropped without an end, the caller went away.
 
+mod line;
 mod span;
 
 use std::fmt::Write as _;
@@ -16,11 +17,12 @@ use tokio::time::Instant;
 
 use super::caller::request_id;
 use super::reply::Reply;
-use super::suppress::{Line, Suppress};
 use crate::metrics::{Method, Protocol, Request as RequestLabels, Word};
 use crate::model::Model;
 use crate::queue::Times;
 use crate::state::{Serving, State};
+
+use line::End;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ERROR: HeaderName = HeaderName::from_static("aimass-error");
@@ -29,9 +31,6 @@ const MODEL_DIGEST: HeaderName = HeaderName::from_static("aimass-model-digest");
 const REVISION: HeaderName = HeaderName::from_static("aimass-revision");
 const BATCH_ROWS: HeaderName = HeaderName::from_static("aimass-batch-rows");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-
-/// By which the log's filter knows these lines.
-const TARGET: &str = "aimass_server::access";
 
 /// As many as an answer has at most, so that the map never grows.
 const HEADERS: usize = 16;
@@ -57,17 +56,6 @@ pub(super) struct Trace {
     pub(super) times: Option<Times>,
     pub(super) encode: Option<Duration>,
     ended: bool,
-}
-
-/// How a request ended.
-struct End {
-    status: u16,
-    /// `ok` or the error's.
-    kind: &'static str,
-    bytes: usize,
-    took: Duration,
-    /// The trace that it is in.
-    trace: Option<String>,
 }
 
 impl Trace {
@@ -255,70 +243,16 @@ impl Trace {
             Some(traces) => traces.end(&self.caller, span::of(self, status, word, took)),
             None => self.caller.trace_id(),
         };
-        self.log(&End {
-            status,
-            kind: word,
-            bytes: response_bytes,
-            took,
-            trace,
-        });
-    }
-
-    fn log(&self, end: &End) {
-        let settings = self.state.settings();
-        static WARN: Suppress = Suppress::new();
-        static INFO: Suppress = Suppress::new();
-        static DEBUG: Suppress = Suppress::new();
-        let lines = match end.status {
-            500.. => &WARN,
-            400..500 => &INFO,
-            _ => &DEBUG,
-        };
-        let wanted = match end.status {
-            500.. => tracing::enabled!(target: TARGET, tracing::Level::WARN),
-            400..500 => tracing::enabled!(target: TARGET, tracing::Level::INFO),
-            _ => tracing::enabled!(target: TARGET, tracing::Level::DEBUG),
-        };
-        if !wanted {
-            return;
-        }
-        let Line::Write { suppressed } = lines.line(Instant::now()) else {
-            return;
-        };
-        let suppressed = (suppressed > 0).then_some(suppressed);
-        macro_rules! line {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: TARGET,
-                    {
-                    request.id = self.id,
-                    request.protocol = self.protocol,
-                    request.method = self.method,
-                    request.bytes = self.request_bytes,
-                    response.bytes = end.bytes,
-                    http.status = end.status,
-                    error.kind = (end.kind != "ok").then_some(end.kind),
-                    model.name = settings.model_name,
-                    model.version = self.serving.version,
-                    rows = self.rows,
-                    decode_ms = self.decode.map(milliseconds),
-                    batch.rows = self.times.map(|times| times.batch_rows),
-                    queue_ms = self.times.map(|times| milliseconds(times.queued)),
-                    infer_ms = self.times.map(|times| milliseconds(times.ran)),
-                    encode_ms = self.encode.map(milliseconds),
-                    duration_ms = milliseconds(end.took),
-                    trace.id = end.trace,
-                    suppressed
-                    },
-                    "request"
-                )
-            };
-        }
-        match end.status {
-            500.. => line!(warn),
-            400..500 => line!(info),
-            _ => line!(debug),
-        }
+        line::write(
+            self,
+            &End {
+                status,
+                kind: word,
+                bytes: response_bytes,
+                took,
+                trace,
+            },
+        );
     }
 }
 
@@ -328,10 +262,6 @@ impl Drop for Trace {
             self.count(Kind::Cancelled.status(), Some(Kind::Cancelled), 0);
         }
     }
-}
-
-fn milliseconds(took: Duration) -> f64 {
-    took.as_secs_f64() * 1e3
 }
 
 /// Sizes as a metric's value.
