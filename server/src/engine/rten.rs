@@ -42,7 +42,8 @@ impl Rten {
             return Err(Failure::new(tensor, reason).of(Kind::Tensor));
         }
         let weight_bytes = material.weight_bytes();
-        // Laid out at each run, weights take a third of a transformer's time; laid out once, they are held twice.
+        // Laid out at each run, weights take much of a transformer's time; laid out once, they are held twice. The
+        // other half of what this asks for is left to runs, whose memory is not known beforehand.
         let budget = material.limits.budget_bytes;
         let prepack = budget.is_none_or(|budget| weight_bytes.saturating_mul(2) <= budget);
         let model = parse(material, prepack)?;

@@ -296,6 +296,8 @@ async fn refusals_do_not_wait_for_the_engine() {
             // The engine is stuck all the time.
             let answer = bakery.predict("[3]").await;
             assert_eq!((answer.status, answer.header("retry-after")), (503, "1"));
+            let exactly: u64 = answer.header("retry-after-ms").parse().unwrap();
+            assert!((100..=1000).contains(&exactly), "{exactly}");
             assert_eq!(bakery.runs(), [1]);
             bakery.open.send(()).unwrap();
         };

@@ -18,6 +18,7 @@ async fn while_loading_predictions_wait_for_another_try_and_status_says_loading(
         );
         assert_eq!(answer.header("aimass-error"), "not_ready");
         assert_eq!(answer.header("retry-after"), "1");
+        assert_eq!(answer.header("retry-after-ms"), "1000");
         assert_eq!(answer.header("aimass-model-version"), "7");
     }
     assert_eq!(server.get("/v1/models/m/metadata").await.status, 503);

@@ -104,6 +104,7 @@ async fn what_a_message_becomes_in_memory_counts_too() {
         "Model m is overloaded",
     );
     assert_eq!(status.metadata().get("retry-after").unwrap(), "1");
+    assert_eq!(status.metadata().get("retry-after-ms").unwrap(), "1000");
     assert!(server.metrics().contains("aimass_server_buffered_bytes 0"));
 }
 
