@@ -1,0 +1,3 @@
+//! `aimass`: the entry point.
+
+fn main() {}
