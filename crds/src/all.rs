@@ -9,12 +9,14 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Map, Value, json};
 
+use crate::api_key::APIKey;
 use crate::model_deployment::ModelDeployment;
+use crate::usage_plan::UsagePlan;
 
 /// Every CustomResourceDefinition with the name of its file under `crds/yaml`, in order of names.
 #[must_use]
 pub fn custom_resource_definitions() -> Vec<(String, CustomResourceDefinition)> {
-    [ModelDeployment::crd()]
+    [APIKey::crd(), ModelDeployment::crd(), UsagePlan::crd()]
         .into_iter()
         .map(|crd| (format!("{}.yaml", crd.spec.names.plural), cleaned(&crd)))
         .collect()
@@ -89,18 +91,37 @@ fn bound_condition(properties: &mut Value) {
 mod tests {
     use super::*;
 
-    fn schema() -> Value {
-        let (name, crd) = custom_resource_definitions().remove(0);
-        assert_eq!(name, "modeldeployments.yaml");
-        let value = serde_json::to_value(crd).unwrap();
-        assert!(
-            value.to_string().len() < 100_000,
-            "the YAML must stay below 150 kB"
+    /// Each kind's schema, with the name of its file.
+    fn schemas() -> Vec<(String, Value)> {
+        let schema = |(name, crd): (String, CustomResourceDefinition)| {
+            let value = serde_json::to_value(crd).unwrap();
+            assert!(
+                value.to_string().len() < 100_000,
+                "{name} must stay below 150 kB"
+            );
+            let pointer = "/spec/versions/0/schema/openAPIV3Schema";
+            (name, value.pointer(pointer).unwrap().clone())
+        };
+        custom_resource_definitions()
+            .into_iter()
+            .map(schema)
+            .collect()
+    }
+
+    /// Calls `visit` with the path and the schema of everything below every kind's schema.
+    fn walk_all(visit: &mut dyn FnMut(&str, &Map<String, Value>)) {
+        for (_, schema) in schemas() {
+            walk("", &schema, visit);
+        }
+    }
+
+    #[test]
+    fn files_are_in_order_of_their_names() {
+        let names: Vec<String> = schemas().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            names,
+            ["apikeys.yaml", "modeldeployments.yaml", "usageplans.yaml"]
         );
-        value
-            .pointer("/spec/versions/0/schema/openAPIV3Schema")
-            .unwrap()
-            .clone()
     }
 
     /// Calls `visit` with the path and the schema of everything below `schema`.
@@ -124,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_string_list_map_and_integer_is_bounded() {
-        walk("", &schema(), &mut |path, keywords| {
+        walk_all(&mut |path, keywords| {
             let has = |name: &str| keywords.contains_key(name);
             let bounded = match keywords.get("type").and_then(Value::as_str) {
                 Some("string") => has("maxLength") || has("enum") || has("format"),
@@ -147,7 +168,7 @@ mod tests {
 
     #[test]
     fn nothing_is_nullable_or_defaulted() {
-        walk("", &schema(), &mut |path, keywords| {
+        walk_all(&mut |path, keywords| {
             assert!(!keywords.contains_key("nullable"), "{path}");
             assert!(!keywords.contains_key("default"), "{path}");
             assert!(
@@ -161,7 +182,7 @@ mod tests {
 
     #[test]
     fn every_field_is_explained() {
-        walk("", &schema(), &mut |path, keywords| {
+        walk_all(&mut |path, keywords| {
             let own = path.starts_with(".spec") || path.starts_with(".status");
             let item = path.ends_with("[]") || path.ends_with("{}");
             if own && !item && !path.contains(".conditions") {
@@ -176,32 +197,46 @@ mod tests {
 
     #[test]
     fn no_schema_names_a_namespace() {
-        walk("", &schema(), &mut |path, _| {
+        walk_all(&mut |path, _| {
             assert!(!path.to_lowercase().contains("namespace"), "{path}");
         });
     }
 
+    #[track_caller]
+    fn check(file: &str, pointer: &str, expect: &Value) {
+        let (_, schema) = schemas()
+            .into_iter()
+            .find(|(name, _)| name == file)
+            .unwrap();
+        let found = schema.pointer(pointer);
+        assert_eq!(found, Some(expect), "{file} {pointer}");
+    }
+
     #[test]
     fn the_rules_and_the_merge_keys_survive_the_cleaning() {
-        let schema = schema();
-        let at = |pointer: &str| {
-            schema
-                .pointer(pointer)
-                .unwrap_or_else(|| panic!("{pointer}"))
-                .clone()
-        };
-        assert_eq!(
-            at("/properties/status/properties/conditions/x-kubernetes-list-map-keys"),
-            json!(["type"])
-        );
-        assert_eq!(
-            at("/properties/status/properties/revisions/x-kubernetes-list-map-keys"),
-            json!(["name"])
-        );
-        assert_eq!(at("/required"), json!(["spec"]));
-        assert_eq!(at("/properties/spec/required"), json!(["model"]));
+        let keys = |name: &str| json!([name]);
+        for file in ["apikeys.yaml", "modeldeployments.yaml", "usageplans.yaml"] {
+            let conditions = "/properties/status/properties/conditions/x-kubernetes-list-map-keys";
+            check(file, conditions, &keys("type"));
+            check(file, "/required", &json!(["spec"]));
+        }
+        let file = "modeldeployments.yaml";
+        let revisions = "/properties/status/properties/revisions/x-kubernetes-list-map-keys";
+        check(file, revisions, &keys("name"));
+        check(file, "/properties/spec/required", &json!(["model"]));
+        let file = "apikeys.yaml";
+        let credentials = "/properties/spec/properties/credentials/x-kubernetes-list-map-keys";
+        check(file, credentials, &keys("id"));
+        let required = json!(["credentials", "models"]);
+        check(file, "/properties/spec/required", &required);
+        let rates = "/properties/spec/properties/rates/x-kubernetes-list-map-keys";
+        check("usageplans.yaml", rates, &keys("name"));
+    }
+
+    #[test]
+    fn every_rule_has_a_message() {
         let mut rules = 0;
-        walk("", &schema, &mut |path, keywords| {
+        walk_all(&mut |path, keywords| {
             for rule in keywords
                 .get("x-kubernetes-validations")
                 .and_then(Value::as_array)
@@ -215,6 +250,6 @@ mod tests {
                 );
             }
         });
-        assert_eq!(rules, 16);
+        assert_eq!(rules, 25);
     }
 }

@@ -8,15 +8,18 @@
     reason = "KubeSchema derives from a copy of each type, inside a function"
 )]
 
+mod access;
 mod batching;
 mod rollout;
 mod runtime;
 mod source;
 mod status;
+mod traffic;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use access::{Access, AccessMode};
 pub use batching::Batching;
 pub use rollout::{RollingUpdate, Rollout, Strategy};
 pub use runtime::{Builtin, Effect, Engine, Operator, PullSecret, Resources, Runtime, Toleration};
@@ -25,6 +28,7 @@ pub use status::{
     FailureStatus, ModelDeploymentStatus, RevisionRef, RevisionStatus, Role, RolloutFailure,
     RolloutStatus,
 };
+pub use traffic::{MAX_REQUEST_BYTES, REQUEST_TIMEOUT, Retry, Traffic};
 
 /// What a user asks for.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,10 +139,19 @@ pub struct ModelDeploymentSpec {
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
 
+    /// How requests are carried to the model: how long they may take, how large they may be, which
+    /// are sent again. Default: 60s, 16Mi, those that no pod has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
+
     /// How a new revision replaces the old one. Default: pod by pod, with a return to the old
     /// revision when the new one fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+
+    /// Who may call the model. Default: callers with an API key that names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
 
     /// Whether the model is switched off. true: zero pods, no rollout; nothing is forgotten, and
     /// false brings everything back. Default: false.

@@ -8,6 +8,8 @@ use std::time::Duration as StdDuration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::quantity::Amount;
+
 /// A length of time with its unit: `250ms`, `30s`, `10m`, `24h`. One number, one unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -61,6 +63,14 @@ pub struct Quantity(pub String);
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         IntOrText::deserialize(deserializer).map(|value| Self(value.into_text()))
+    }
+}
+
+impl Quantity {
+    /// The amount; `None` if the text has not the form that the schema asks for.
+    #[must_use]
+    pub fn get(&self) -> Option<Amount> {
+        Amount::parse(&self.0)
     }
 }
 

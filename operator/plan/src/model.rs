@@ -28,7 +28,6 @@ mod planned;
 mod planner;
 mod pod;
 mod prune;
-mod quantity;
 mod remembered;
 mod revision;
 mod rollout;

@@ -5,6 +5,7 @@
 //! is no longer desired is removed). Fields of others are theirs.
 
 use aimass_crds::labels::APPLIED;
+use aimass_crds::quantity::Amount;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 use serde_json::Value;
@@ -12,7 +13,6 @@ use serde_json::Value;
 use super::canonical::{hash, hex};
 use super::observed::Children;
 use super::planned::{Desired, Object, Write};
-use super::quantity::Amount;
 
 /// Completes `object` (annotation with its hash) and decides how it gets into the cluster.
 pub(crate) fn desired(mut object: Object, children: &Children) -> Desired {

@@ -12,7 +12,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::containers::mount;
 use crate::model::names::of_revision;
-use crate::model::quantity::Amount;
 use crate::model::valid::{Source, Valid};
 
 /// The pod's volumes.

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aimass_crds::model_deployment::Model;
+use aimass_crds::quantity::Amount;
 use aimass_crds::scalars::Duration as WireDuration;
 
 use super::{Rejection, Source};
 use crate::model::observed::Platform;
-use crate::model::quantity::Amount;
 
 pub(super) fn integer(
     path: &'static str,

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use aimass_crds::model_deployment::Resources as Wire;
+use aimass_crds::quantity::Amount;
 use aimass_crds::scalars::Quantity;
 
 use super::Rejection;
-use crate::model::quantity::Amount;
 
 /// Requests and limits by resource, canonical: as the API server keeps them.
 #[derive(Clone, Debug, PartialEq, Eq)]

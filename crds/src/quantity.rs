@@ -1,15 +1,15 @@
 //! Amounts of resources: read, compared, and written the one way in which the API server keeps
 //! them.
 //!
-//! Pure. Called by `valid` (reading) and `drift` (comparing). The canonical form is that of
-//! Kubernetes: no fraction, the largest suffix that divides evenly, binary below 1024 decimal.
+//! Pure. Called by `aimass_plan` (reading and comparing) and by the gateway (sizes of bodies). The
+//! canonical form is that of Kubernetes: no fraction, the largest suffix that divides evenly, binary below 1024 decimal.
 //! Source: apimachinery `pkg/api/resource/quantity.go`, `CanonicalizeBytes`.
 
 use std::cmp::Ordering;
 
 /// An amount; 1 = 1,000,000,000 of the smallest unit.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Amount {
+pub struct Amount {
     nano: i128,
     binary: bool,
 }
@@ -35,7 +35,8 @@ const BINARY: [(&str, i128); 4] = [
 
 impl Amount {
     /// Reads an amount: up to 15 digits, up to nine decimals, a suffix. `None` for anything else.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let split = text
             .find(|c: char| !c.is_ascii_digit() && c != '.')
             .unwrap_or(text.len());
@@ -61,12 +62,20 @@ impl Amount {
     }
 
     /// The number of whole units, rounded down: CPUs.
-    pub(crate) fn floor(self) -> i64 {
+    #[must_use]
+    pub fn floor(self) -> i64 {
         i64::try_from(self.nano / ONE).unwrap_or(i64::MAX)
     }
 
+    /// The number of whole units, rounded up: bytes.
+    #[must_use]
+    pub fn ceil(self) -> u64 {
+        u64::try_from(self.whole()).unwrap_or(u64::MAX)
+    }
+
     /// A multiple.
-    pub(crate) fn times(self, factor: i32) -> Self {
+    #[must_use]
+    pub fn times(self, factor: i32) -> Self {
         Self {
             nano: self.nano.saturating_mul(i128::from(factor)),
             ..self
@@ -74,7 +83,8 @@ impl Amount {
     }
 
     /// The canonical text; never finer than a thousandth, rounded up.
-    pub(crate) fn canonical(self) -> String {
+    #[must_use]
+    pub fn canonical(self) -> String {
         if self.binary && self.nano >= 1024 * ONE {
             let whole = self.whole();
             let found = BINARY.iter().find(|(_, unit)| whole % (unit / ONE) == 0);
@@ -178,5 +188,8 @@ mod tests {
         assert!(amount("1000Mi") < amount("1Gi"));
         assert!(amount("1") > amount("999m"));
         assert_eq!(amount("1.5").floor(), 1);
+        assert_eq!(amount("1.5").ceil(), 2);
+        assert_eq!(amount("16Mi").ceil(), 16 << 20);
+        assert_eq!(amount("999999999999999Ti").ceil(), u64::MAX);
     }
 }
