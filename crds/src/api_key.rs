@@ -229,6 +229,18 @@ pub fn credential_end(key: &APIKey, credential: &Credential) -> Option<Timestamp
     ends.into_iter().flatten().map(|end| end.0).min()
 }
 
+/// Which of two keys came first: the lesser one keeps a credential id that both claim.
+///
+/// The time of creation, to seconds, then the uid, which nobody can choose.
+#[must_use]
+pub fn seniority(key: &APIKey) -> (Option<Timestamp>, Option<&str>) {
+    let created = key.metadata.creation_timestamp.as_ref();
+    (
+        created.map(|created| created.0),
+        key.metadata.uid.as_deref(),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,9 +322,18 @@ mod tests {
 
     #[test]
     fn a_key_without_credentials_opens_nothing() {
-        assert_eq!(
-            key_state(&key(None, &[]), time(NOW).0),
-            KeyState::Expired
-        );
+        assert_eq!(key_state(&key(None, &[]), time(NOW).0), KeyState::Expired);
+    }
+
+    #[test]
+    fn the_older_key_is_the_lesser_one_then_the_one_of_the_lesser_uid() {
+        let made = |created: &str, uid: &str| {
+            let mut key = key(None, &[None]);
+            key.metadata.creation_timestamp = Some(time(created));
+            key.metadata.uid = Some(uid.to_owned());
+            key
+        };
+        assert!(seniority(&made(BEFORE, "b")) < seniority(&made(NOW, "a")));
+        assert!(seniority(&made(NOW, "a")) < seniority(&made(NOW, "b")));
     }
 }
