@@ -35,3 +35,11 @@ pub const PART_OF_VALUE: &str = "aimass";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].
 pub const MANAGED_BY_VALUE: &str = "aimass-operator";
+/// Value of [`NAME`] on the pods of the gateway: they alone may reach the pods of models.
+pub const GATEWAY_NAME_VALUE: &str = "aimass-gateway";
+
+/// Label of a Namespace by which its owner says that it collects metrics; value [`METRICS_ALLOWED`].
+/// A NetworkPolicy selects by it: not the operator, but the network obeys it.
+pub const METRICS: &str = "aimass.dev/metrics";
+/// Value of [`METRICS`].
+pub const METRICS_ALLOWED: &str = "allowed";

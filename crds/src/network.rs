@@ -4,7 +4,8 @@
 //! What is one is what CEL's `isCIDR` takes, so that the API server, the operator and the gateway
 //! agree. Source: apiserver `pkg/cel/library/cidr.go`, on Go's `netip.ParsePrefix`.
 
-use std::net::IpAddr;
+// Addresses as plain values: core has no sockets.
+use core::net::IpAddr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};

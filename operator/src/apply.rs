@@ -13,6 +13,7 @@ use aimass_plan::model::{
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
@@ -62,6 +63,7 @@ whole!(ControllerRevision, controller_revisions);
 whole!(Deployment, deployments);
 whole!(Service, services);
 whole!(PodDisruptionBudget, disruption_budgets);
+whole!(NetworkPolicy, network_policies);
 
 impl Child for ConfigMap {
     type Kept = kube::core::ObjectMeta;
@@ -141,6 +143,11 @@ async fn write(
                 .disruption_budgets
                 .extend(apply_one(ctx, model, *object, write).await?);
         }
+        Object::NetworkPolicy(object) => {
+            children
+                .network_policies
+                .extend(apply_one(ctx, model, *object, write).await?);
+        }
     }
     Ok(())
 }
@@ -172,6 +179,10 @@ async fn delete(
         ChildKind::PodDisruptionBudget => {
             delete_one::<PodDisruptionBudget>(ctx, model, &child).await?;
             children.disruption_budgets.remove(name);
+        }
+        ChildKind::NetworkPolicy => {
+            delete_one::<NetworkPolicy>(ctx, model, &child).await?;
+            children.network_policies.remove(name);
         }
     }
     Ok(())

@@ -82,6 +82,8 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
         onnxruntime_server_image,
         allow_http,
         allow_host,
+        gateway_url,
+        gateway_namespace,
         traces,
     } = args;
     let onnxruntime_image = onnxruntime_server_image
@@ -108,6 +110,8 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
             problems.add("--allow-host", &rule);
         }
     }
+    let gateway_url = url("--gateway-url", gateway_url, problems);
+    let gateway_namespace = namespace("--gateway-namespace", gateway_namespace, problems);
     let traces = Export::of(traces, problems).map(|export| Traces {
         endpoint: export.endpoint().to_owned(),
         ratio: export.ratio().to_string(),
@@ -118,6 +122,10 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
         allow_http: *allow_http,
         allow_hosts: allow_host.clone(),
         traces,
+        gateway_url,
+        gateway_namespace,
+        // Known once there is a client.
+        operator_namespace: None,
     }
 }
 
@@ -126,6 +134,26 @@ fn with_onnxruntime(image: &str) -> Option<String> {
     let (_, name) = image.rsplit_once('/').unwrap_or(("", image));
     let has_tag = name.contains(':') && !name.contains('@');
     has_tag.then(|| format!("{image}-ort"))
+}
+
+/// An address without a path, or `None` if empty; a slash at its end is dropped.
+fn url(flag: &str, value: &str, problems: &mut Problems) -> Option<String> {
+    if value.is_empty() {
+        return None;
+    }
+    let base = value.strip_suffix('/').unwrap_or(value);
+    let host = base
+        .strip_prefix("https://")
+        .or_else(|| base.strip_prefix("http://"))
+        .unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+    // 256: with the names of namespace and model it must fit into status.url.
+    let legal = !host.is_empty() && base.len() <= 256 && host.chars().all(allowed);
+    if !legal {
+        let rule = "must be https://HOST[:PORT] of at most 256 characters";
+        problems.add(flag, &format!("{rule}, is {value:?}"));
+    }
+    Some(base.to_owned())
 }
 
 /// A namespace, or `None` if empty.
@@ -195,6 +223,30 @@ mod tests {
             "--onnxruntime-server-image=b",
         ]);
         assert_eq!(said.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn the_gateway_is_none_unless_it_is_named() {
+        let platform = |flags: &[&str]| config(flags).unwrap().platform;
+        let none = platform(&[]);
+        assert_eq!((none.gateway_url, none.gateway_namespace), (None, None));
+        let some = platform(&[
+            "--gateway-url=https://models.example:8443/",
+            "--gateway-namespace=aimass-system",
+        ]);
+        let url = some.gateway_url.as_deref();
+        assert_eq!(url, Some("https://models.example:8443"));
+        assert_eq!(some.gateway_namespace.as_deref(), Some("aimass-system"));
+        for bad in [
+            "models.example",
+            "https://",
+            "https://a/b",
+            "https://u@a",
+            "ftp://a",
+        ] {
+            let text = config(&[&format!("--gateway-url={bad}")]).unwrap_err();
+            assert!(text.describe("x").contains("--gateway-url"), "{bad}");
+        }
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct Context {
 impl Context {
     /// An operator over `client`. Needs a tokio runtime; does no request.
     #[must_use]
-    pub fn new(client: Client, config: Config) -> Self {
+    pub fn new(client: Client, mut config: Config) -> Self {
         let boottime: Boottime = Arc::new(clock::boottime);
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
@@ -72,6 +72,8 @@ impl Context {
             Election::Lease { .. } => Fence::closed(Arc::clone(&boottime)),
         };
         let namespace = client.default_namespace().to_owned();
+        // The client is the pod's own: its namespace is ours.
+        config.platform.operator_namespace = Some(namespace.clone());
         let felt = pulse.layer(service(client));
         let leases = Client::new(
             Deadline(Limits::LEASE).layer(felt.clone()),

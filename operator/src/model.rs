@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_crds::ModelDeployment;
-use aimass_plan::model::{Applied, Next, Plan, Write, next, plan, status};
+use aimass_plan::model::{Applied, Plan, Write, next, plan, status};
+use aimass_plan::next::Next;
 use futures_util::FutureExt;
 use kube::runtime::controller::Action;
 use tokio::time::timeout;

@@ -67,6 +67,12 @@ pub const CLUSTER: &[Rule] = &[
     rule("", "services", CHILD, "children: addresses"),
     rule("policy", "poddisruptionbudgets", CHILD, "children"),
     rule(
+        "networking.k8s.io",
+        "networkpolicies",
+        CHILD,
+        "children: who may reach pods",
+    ),
+    rule(
         "",
         "configmaps",
         CHILD,

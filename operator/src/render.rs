@@ -208,6 +208,9 @@ mod tests {
             allow_http: false,
             allow_hosts: Vec::new(),
             traces: None,
+            gateway_url: None,
+            gateway_namespace: None,
+            operator_namespace: None,
         }
     }
 

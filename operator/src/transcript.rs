@@ -53,6 +53,9 @@ pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Conte
             allow_http: false,
             allow_hosts: Vec::new(),
             traces: None,
+            gateway_url: None,
+            gateway_namespace: None,
+            operator_namespace: None,
         },
     };
     (Context::new(client, config), transcript)

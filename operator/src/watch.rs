@@ -18,6 +18,7 @@ use futures_util::{Stream, StreamExt, stream};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
@@ -80,6 +81,11 @@ pub(crate) fn start(ctx: &Arc<Context>, tasks: &Tasks, stop: &Stop) {
     let select: fn(&Caches) -> &Cache<PodDisruptionBudget> = |caches| &caches.disruption_budgets;
     spawn(
         "watch-budgets",
+        Box::pin(keep(context(), ours(), select, item::child)),
+    );
+    let select: fn(&Caches) -> &Cache<NetworkPolicy> = |caches| &caches.network_policies;
+    spawn(
+        "watch-policies",
         Box::pin(keep(context(), ours(), select, item::child)),
     );
     let pods = ours().page_size(POD_PAGE);

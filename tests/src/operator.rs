@@ -176,6 +176,9 @@ async fn launch(
             allow_http: false,
             allow_hosts: Vec::new(),
             traces: None,
+            gateway_url: None,
+            gateway_namespace: None,
+            operator_namespace: None,
         },
     };
     let context = aimass_operator::Context::new(client, config);

@@ -20,6 +20,7 @@ mod failure;
 mod history;
 mod labels;
 mod names;
+mod network_policy;
 mod next;
 mod objects;
 mod observed;
@@ -36,9 +37,9 @@ mod source;
 mod status;
 pub mod valid;
 
-pub use events::{EventKind, EventRecord, events};
+pub use events::events;
 pub use failure::{VOLUME_WAIT, waits_for_volumes};
-pub use next::{Next, next};
+pub use next::next;
 pub use observed::{Children, Container, Observed, Platform, Pod, Reference, Terminated, Traces};
 pub use outlook::{
     Accepted, Decided, Failed, Outlook, PodFailure, Progress, RevisionFailure, RevisionOutlook,

@@ -16,6 +16,7 @@ use aimass_plan::model::{Children, Observed, Platform, Reference, plan};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
+use serde::Serialize;
 use serde_json::Value;
 
 fn cases(folder: &str) -> Vec<(String, String)> {
@@ -45,7 +46,8 @@ fn documents(text: &str) -> Vec<Value> {
         .collect()
 }
 
-fn render(text: &str) -> String {
+/// All objects, on a platform with a gateway or without one.
+fn render(text: &str, gateway: bool) -> String {
     let all = documents(text);
     let of = |kind: &'static str| all.iter().filter(move |document| document["kind"] == kind);
     let mut stream = String::new();
@@ -66,20 +68,20 @@ fn render(text: &str) -> String {
             None if source.http.is_some() => Reference::NotNeeded,
             None => Reference::Absent,
         };
-        match plan(&model, &observed(reference)) {
+        match plan(&model, &observed(reference, gateway)) {
             Ok(plan) => {
                 for desired in plan.objects {
-                    write!(
-                        stream,
-                        "---\n{}",
-                        serde_saphyr::to_string(&desired.object).unwrap()
-                    )
-                    .unwrap();
+                    push(&mut stream, &desired.object);
                 }
                 let outlook = serde_json::to_value(&plan.outlook).unwrap();
                 let accepted = &outlook["Serving"]["accepted"];
                 let failure = &outlook["Serving"]["failure"];
-                writeln!(stream, "---\n# accepted: {accepted}\n# failure: {failure}").unwrap();
+                let url = outlook["Serving"]["url"].as_str().unwrap_or_default();
+                writeln!(
+                    stream,
+                    "---\n# accepted: {accepted}\n# failure: {failure}\n# url: {url}"
+                )
+                .unwrap();
             }
             Err(rejection) => writeln!(stream, "---\n# rejected: {rejection}").unwrap(),
         }
@@ -87,15 +89,26 @@ fn render(text: &str) -> String {
     stream
 }
 
-fn observed(reference: Reference) -> Observed {
+fn push(stream: &mut String, value: &impl Serialize) {
+    write!(stream, "---\n{}", serde_saphyr::to_string(value).unwrap()).unwrap();
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn observed(reference: Reference, gateway: bool) -> Observed {
     Observed {
-        now: Timestamp::from_second(1_800_000_000).unwrap(),
+        now: now(),
         platform: Platform {
             server_image: "aimass.test/aimass-server:dev".to_owned(),
             onnxruntime_image: Some("aimass.test/aimass-server:dev-ort".to_owned()),
             allow_http: false,
             allow_hosts: vec!["models.internal".to_owned()],
             traces: None,
+            gateway_url: gateway.then(|| "https://models.example".to_owned()),
+            gateway_namespace: gateway.then(|| "aimass-system".to_owned()),
+            operator_namespace: Some("aimass-system".to_owned()),
         },
         reference,
         children: Children::default(),
@@ -117,14 +130,14 @@ fn every_case_renders_as_before() {
     let cases = cases("testdata");
     assert!(cases.len() >= 8, "cases are missing");
     for (name, text) in cases {
-        insta::assert_snapshot!(name.as_str(), render(&text));
+        insta::assert_snapshot!(name.as_str(), render(&text, true));
     }
 }
 
 #[test]
 fn every_example_renders_as_before() {
     for (name, text) in cases("../../examples") {
-        let rendered = render(&text);
+        let rendered = render(&text, false);
         assert!(!rendered.contains("# rejected"), "{name}: {rendered}");
         insta::assert_snapshot!(format!("example_{name}"), rendered);
     }

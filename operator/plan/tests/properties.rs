@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use aimass_crds::model_deployment::{RollingUpdate, Rollout, Strategy as Way};
 use aimass_crds::reason::Reason;
-use aimass_crds::scalars::CountOrPercent;
+use aimass_crds::scalars::{CountOrPercent, Duration};
 use aimass_plan::model::{Applied, Failure, Object, Plan, Progress, Traces, status};
 use proptest::prelude::*;
 use world::{World, writes_of};
@@ -36,6 +36,8 @@ enum Edit {
     Suspend(bool),
     ConfigMapGone,
     ConfigMapBack,
+    RequestTimeout(&'static str),
+    Gateway(bool),
 }
 
 fn edit(world: &mut World, edit: &Edit) {
@@ -65,6 +67,11 @@ fn edit(world: &mut World, edit: &Edit) {
         Edit::Suspend(suspend) => spec.suspend = Some(*suspend),
         Edit::ConfigMapGone => world.reference = aimass_plan::model::Reference::Absent,
         Edit::ConfigMapBack => world.reference = world::files(&[("model.onnx", "weights")]),
+        Edit::RequestTimeout(timeout) => {
+            let timeout = Duration((*timeout).to_owned());
+            spec.traffic.get_or_insert_default().request_timeout = Some(timeout);
+        }
+        Edit::Gateway(there) => world.gateway = there.then(|| "aimass-system".to_owned()),
     }
     let generation = world.model.metadata.generation.unwrap_or(0);
     world.model.metadata.generation = Some(generation + 1);
@@ -84,6 +91,8 @@ fn edits() -> impl Strategy<Value = Edit> {
         1 => any::<bool>().prop_map(Edit::Suspend),
         1 => Just(Edit::ConfigMapGone),
         1 => Just(Edit::ConfigMapBack),
+        1 => prop::sample::select(vec!["1s", "60s", "5m", "1h"]).prop_map(Edit::RequestTimeout),
+        1 => any::<bool>().prop_map(Edit::Gateway),
     ]
 }
 
@@ -173,6 +182,7 @@ fn check_plan(world: &World, plan: &Plan) {
             Object::Service(_) => "Service",
             Object::Deployment(_) => "Deployment",
             Object::PodDisruptionBudget(_) => "PodDisruptionBudget",
+            Object::NetworkPolicy(_) => "NetworkPolicy",
         };
         (kind.to_owned(), object.metadata().name.clone().unwrap())
     };
@@ -441,6 +451,35 @@ fn history_is_kept_and_no_longer() {
 }
 
 #[test]
+fn only_a_request_of_more_than_a_minute_makes_a_revision() {
+    let mut world = World::new(IRIS);
+    world.settle();
+    let target = |world: &World| world.model.status.clone().unwrap().target.unwrap();
+    let first = target(&world);
+    edit(&mut world, &Edit::RequestTimeout("60s"));
+    world.settle();
+    assert_eq!(target(&world), first, "pods end as soon as before");
+    edit(&mut world, &Edit::RequestTimeout("5m"));
+    assert_eq!(world.settle(), Progress::Complete);
+    assert_eq!(target(&world).number, 2);
+    edit(&mut world, &Edit::RequestTimeout("1s"));
+    world.settle();
+    assert_eq!(target(&world), first, "the same content again");
+}
+
+#[test]
+fn pods_are_shielded_as_long_as_there_is_a_gateway() {
+    let mut world = World::new(IRIS);
+    world.settle();
+    assert_eq!(world.children.network_policies.len(), 1);
+    edit(&mut world, &Edit::Gateway(false));
+    world.settle();
+    assert_eq!(world.children.network_policies.len(), 0);
+    edit(&mut world, &Edit::Gateway(true));
+    assert_eq!(writes_of(&world.plan().unwrap()), 1, "no pod is touched");
+}
+
+#[test]
 fn a_configmap_that_goes_away_changes_nothing_that_serves() {
     let mut world = World::new(IRIS);
     edit(&mut world, &Edit::Replicas(2));
@@ -496,12 +535,18 @@ fn every_child_deleted_or_edited_by_hand_is_restored() {
     world.settle();
     let before = serde_json::to_value(&world.plan().unwrap().objects).unwrap();
     let whole = world.clone();
-    let damage: [fn(&mut World); 8] = [
+    let damage: [fn(&mut World); 10] = [
         |world| world.children.deployments.clear(),
         |world| world.children.services.clear(),
         |world| world.children.config_maps.clear(),
         |world| world.children.controller_revisions.clear(),
         |world| world.children.disruption_budgets.clear(),
+        |world| world.children.network_policies.clear(),
+        |world| {
+            for child in world.children.network_policies.values_mut() {
+                child.spec.as_mut().unwrap().ingress = None;
+            }
+        },
         |world| {
             for child in world.children.deployments.values_mut() {
                 child.spec.as_mut().unwrap().replicas = Some(7);

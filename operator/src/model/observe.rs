@@ -62,6 +62,7 @@ async fn children(ctx: &Context, model: &ModelDeployment) -> Result<Children, Er
         services: settled(ctx, &caches.services, uid, item::child).await?,
         config_maps: settled(ctx, &caches.config_maps, uid, copy).await?,
         disruption_budgets: settled(ctx, &caches.disruption_budgets, uid, item::child).await?,
+        network_policies: settled(ctx, &caches.network_policies, uid, item::child).await?,
     })
 }
 

@@ -3,7 +3,8 @@
 //! Writes only, and only `/status` and Events. Called by `model::reconcile` at every exit.
 
 use aimass_crds::{ModelDeployment, ModelDeploymentStatus};
-use aimass_plan::model::{EventKind, EventRecord, events, undecodable};
+use aimass_plan::event::{EventKind, EventRecord};
+use aimass_plan::model::{events, undecodable};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -33,6 +34,7 @@ pub(crate) struct Caches {
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) services: Cache<Service>,
     pub(crate) disruption_budgets: Cache<PodDisruptionBudget>,
+    pub(crate) network_policies: Cache<NetworkPolicy>,
     /// Copies of model files (ours) and ConfigMaps of users, metadata only.
     pub(crate) config_maps: Cache<ObjectMeta>,
     /// Claims of users: that they exist.
@@ -50,6 +52,7 @@ impl Default for Caches {
             deployments: Cache::new(Absence::Doubted),
             services: Cache::new(Absence::Doubted),
             disruption_budgets: Cache::new(Absence::Doubted),
+            network_policies: Cache::new(Absence::Doubted),
             config_maps: Cache::new(Absence::Doubted),
             claims: Cache::new(Absence::Believed),
             pods: Cache::new(Absence::Believed),
@@ -83,13 +86,14 @@ impl Caches {
     }
 
     /// Each kind by its plural name, and whether its cache was filled once.
-    pub(crate) fn kinds(&self) -> [(&'static str, bool); 8] {
+    pub(crate) fn kinds(&self) -> [(&'static str, bool); 9] {
         [
             ("modeldeployments", self.models.get().is_some_and(is_filled)),
             ("controllerrevisions", self.controller_revisions.is_filled()),
             ("deployments", self.deployments.is_filled()),
             ("services", self.services.is_filled()),
             ("poddisruptionbudgets", self.disruption_budgets.is_filled()),
+            ("networkpolicies", self.network_policies.is_filled()),
             ("configmaps", self.config_maps.is_filled()),
             ("persistentvolumeclaims", self.claims.is_filled()),
             ("pods", self.pods.is_filled()),

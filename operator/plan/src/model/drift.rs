@@ -48,6 +48,10 @@ fn write(object: &Object, children: &Children) -> Write {
             .disruption_budgets
             .get(&name)
             .map(|live| (&live.metadata, same(desired.as_ref(), live))),
+        Object::NetworkPolicy(desired) => children
+            .network_policies
+            .get(&name)
+            .map(|live| (&live.metadata, same(desired.as_ref(), live))),
     };
     match live {
         None => Write::Create,
@@ -152,6 +156,7 @@ impl Object {
             Self::Service(object) => &object.metadata,
             Self::Deployment(object) => &object.metadata,
             Self::PodDisruptionBudget(object) => &object.metadata,
+            Self::NetworkPolicy(object) => &object.metadata,
         }
     }
 
@@ -162,6 +167,7 @@ impl Object {
             Self::Service(object) => &mut object.metadata,
             Self::Deployment(object) => &mut object.metadata,
             Self::PodDisruptionBudget(object) => &mut object.metadata,
+            Self::NetworkPolicy(object) => &mut object.metadata,
         }
     }
 }

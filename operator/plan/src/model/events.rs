@@ -10,27 +10,8 @@ use aimass_crds::ModelDeploymentStatus;
 use aimass_crds::condition::{Condition, ConditionType};
 use aimass_crds::reason::Reason;
 
-use super::failure::bounded;
-
-/// Whether an Event tells something bad.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    /// It does not.
-    Normal,
-    /// It does.
-    Warning,
-}
-
-/// One Event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventRecord {
-    /// The reason, that of a condition where there is one.
-    pub reason: Reason,
-    /// Good or bad.
-    pub kind: EventKind,
-    /// The text, at most 1 KiB.
-    pub note: String,
-}
+use crate::event::{EventKind, EventRecord};
+use crate::text::bounded;
 
 /// The Events of a change from `before` to `after`; at most one per reason.
 #[must_use]

@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 
 use super::observed::Pod;
 use super::outlook::PodFailure;
+use crate::text::bounded;
 
 /// How long a pod may wait for its volumes before its Events are read.
 pub const VOLUME_WAIT: SignedDuration = SignedDuration::from_secs(30);
@@ -112,20 +113,6 @@ fn passing(pod: &Pod, reason: Reason, message: &str) -> PodFailure {
         pod: Some(pod.name.clone()),
         decisive: false,
     }
-}
-
-/// At most 1 KiB: cut at a character, marked as cut.
-pub(crate) fn bounded(message: &str) -> String {
-    cut(message, 1024)
-}
-
-/// At most `bytes`, cut at a character and marked as cut.
-pub(crate) fn cut(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(bytes.saturating_sub('…'.len_utf8()));
-    format!("{}…", text.get(..end).unwrap_or_default())
 }
 
 #[cfg(test)]

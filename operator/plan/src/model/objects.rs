@@ -1,8 +1,8 @@
 //! All objects that should exist, in the order in which they are written.
 //!
 //! Pure. Called by the planner. What pods mount comes before pods, the memory of a revision before
-//! anything that shows it, Services before what they lead to; Deployments that grow before those
-//! that shrink.
+//! anything that shows it, Services before what they lead to, a policy before the pods that it
+//! shields; Deployments that grow before those that shrink.
 
 use super::config_map::config_map;
 use super::controller_revision::controller_revision;
@@ -11,6 +11,7 @@ use super::disruption_budget::disruption_budget;
 use super::facts;
 use super::history::Known;
 use super::names;
+use super::network_policy::network_policy;
 use super::observed::Children;
 use super::planned::Object;
 use super::service::{address, headless};
@@ -27,11 +28,29 @@ pub(crate) struct Kept<'a> {
     pub(crate) files: Option<&'a Files>,
 }
 
+/// What exists once for a model, and not always.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Once<'a> {
+    /// Whether it has a PodDisruptionBudget.
+    pub(crate) budget: bool,
+    /// What its NetworkPolicy is made from, if it has one.
+    pub(crate) policy: Option<Policy<'a>>,
+}
+
+/// Who may reach its pods, beside those that collect metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy<'a> {
+    /// Namespace of the gateways.
+    pub(crate) gateway: &'a str,
+    /// The operator's; absent offline.
+    pub(crate) operator: Option<&'a str>,
+}
+
 /// All objects of the kept revisions (the newest first) and of the model itself.
 pub(crate) fn objects(
     valid: &Valid,
     kept: &[Kept<'_>],
-    budget: bool,
+    once: &Once<'_>,
     children: &Children,
 ) -> Vec<Object> {
     if kept.is_empty() {
@@ -53,7 +72,11 @@ pub(crate) fn objects(
         .into_iter()
         .chain(kept.iter().map(|kept| headless(valid, kept.known)))
         .map(|service| Object::Service(Box::new(service)));
+    let Once { budget, policy } = once;
     let budget = budget.then(|| Object::PodDisruptionBudget(Box::new(disruption_budget(valid))));
+    let policy = policy
+        .as_ref()
+        .map(|policy| Object::NetworkPolicy(Box::new(network_policy(valid, policy))));
 
     let mut deployments: Vec<(bool, Object)> = kept
         .iter()
@@ -75,6 +98,7 @@ pub(crate) fn objects(
         .chain(memories)
         .chain(services)
         .chain(budget)
+        .chain(policy)
         .chain(deployments)
         .collect()
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -39,6 +40,13 @@ pub struct Platform {
     pub allow_hosts: Vec<String>,
     /// Where model servers send traces, if anywhere. Taken over by revisions that begin after it was set.
     pub traces: Option<Traces>,
+    /// How callers reach models from outside of the cluster (`--gateway-url`), without a slash at its
+    /// end; `None`: not.
+    pub gateway_url: Option<String>,
+    /// Namespace of the gateways (`--gateway-namespace`): nobody else may reach pods. `None`: anybody.
+    pub gateway_namespace: Option<String>,
+    /// The operator's own namespace; `None` offline, where there is none.
+    pub operator_namespace: Option<String>,
 }
 
 /// Where model servers send traces.
@@ -78,6 +86,8 @@ pub struct Children {
     pub config_maps: BTreeMap<String, ObjectMeta>,
     /// At most one.
     pub disruption_budgets: BTreeMap<String, PodDisruptionBudget>,
+    /// At most one.
+    pub network_policies: BTreeMap<String, NetworkPolicy>,
 }
 
 /// What is known of one pod: a projection, so that whole pods need not stay in memory.

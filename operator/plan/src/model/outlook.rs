@@ -25,6 +25,8 @@ pub struct Decided {
     pub accepted: Accepted,
     /// `servedName`, effective.
     pub served_name: String,
+    /// The address of the model.
+    pub url: String,
     /// The number of replicas asked for; 0 while suspended.
     pub desired: i32,
     /// Who set that number.

@@ -5,6 +5,7 @@
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde::Serialize;
 
@@ -48,6 +49,8 @@ pub enum Object {
     Deployment(Box<Deployment>),
     /// `<name>`
     PodDisruptionBudget(Box<PodDisruptionBudget>),
+    /// `<name>`
+    NetworkPolicy(Box<NetworkPolicy>),
 }
 
 /// How a desired object gets into the cluster.
@@ -70,7 +73,7 @@ pub enum Write {
 /// A child to be deleted, and exactly which one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prune {
-    /// Kind: `Deployment`, `Service`, `ConfigMap`, `ControllerRevision`, `PodDisruptionBudget`.
+    /// Kind: `Deployment`, `Service`, `ConfigMap` …
     pub kind: ChildKind,
     /// Name.
     pub name: String,
@@ -89,6 +92,7 @@ pub enum ChildKind {
     Service,
     Deployment,
     PodDisruptionBudget,
+    NetworkPolicy,
 }
 
 /// What `apply` brought about: the plan's outlook and the children as the API server returned them

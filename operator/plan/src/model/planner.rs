@@ -12,14 +12,15 @@ use jiff::Timestamp;
 
 use super::facts::{self, Pods};
 use super::history::{self, Known};
-use super::objects::{Kept, objects};
-use super::observed::{Observed, Pod};
+use super::objects::{Kept, Once, Policy, objects};
+use super::observed::{Observed, Platform, Pod};
 use super::outlook::{Accepted, Decided, Outlook, PodFailure, RevisionFailure, RevisionOutlook};
 use super::planned::Plan;
 use super::source::{self, Content, Resolved};
-use super::status::seconds;
 use super::valid::{Rejection, Valid, valid};
 use super::{drift, failure, names, prune, remembered, revision, rollout};
+use crate::conditions::seconds;
+use crate::text::bounded;
 
 /// Decides everything: which revisions exist, how big each is, what has to be written and deleted.
 ///
@@ -86,7 +87,6 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         .collect();
     let kept = prune::kept(all, valid.rollout.history);
 
-    let budget = valid.desired() >= 2 && !kept.is_empty();
     let sized: Vec<Kept<'_>> = kept
         .iter()
         .filter_map(|revision| {
@@ -102,11 +102,15 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
             })
         })
         .collect();
-    let objects = objects(&valid, &sized, budget, &observed.children)
+    let once = Once {
+        budget: valid.desired() >= 2 && !kept.is_empty(),
+        policy: policy(&observed.platform).filter(|_| !kept.is_empty()),
+    };
+    let objects = objects(&valid, &sized, &once, &observed.children)
         .into_iter()
         .map(|object| drift::desired(object, &observed.children))
         .collect();
-    let prune = prune::prune(&valid, &observed.children, &kept, budget);
+    let prune = prune::prune(&valid, &observed.children, &kept, &once);
 
     let failure = worst(&kept, wanted.refused, target.as_ref());
     let wake_at = [decision.wake_at, troubles.wake_at]
@@ -124,12 +128,21 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         progress: decision.progress,
         failure,
         wake_at,
+        url: names::url(&valid, observed.platform.gateway_url.as_deref()),
         served_name: valid.served_name,
     }));
     Ok(Plan {
         objects,
         prune,
         outlook,
+    })
+}
+
+/// Who may reach pods, where that is bounded.
+fn policy(platform: &Platform) -> Option<Policy<'_>> {
+    Some(Policy {
+        gateway: platform.gateway_namespace.as_deref()?,
+        operator: platform.operator_namespace.as_deref(),
     })
 }
 
@@ -156,7 +169,7 @@ fn wanted(valid: &Valid, observed: &Observed, history: &[Known]) -> Result<Wante
             // an older revision may have a copy of exactly this content: then nothing is amiss
             let refused = (target.created.is_none()).then_some(PodFailure {
                 reason: Reason::DigestMismatch,
-                message: failure::bounded(&message),
+                message: bounded(&message),
                 pod: None,
                 decisive: true,
             });

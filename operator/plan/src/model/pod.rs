@@ -17,7 +17,6 @@ use aimass_crds::model_deployment::{Effect, Operator, Toleration as WireTolerati
 
 use super::labels;
 use super::observed::Platform;
-use super::revision::STOP_GRACE;
 use super::source::Content;
 use super::valid::Valid;
 
@@ -38,6 +37,7 @@ pub(crate) fn template(
     pod_labels.extend(labels::of_pods(valid, revision));
     let annotations = runtime.pod_annotations.clone();
     let fetch = containers::fetch(valid, platform);
+    let grace = valid.traffic.stop_grace();
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels),
@@ -78,7 +78,7 @@ pub(crate) fn template(
             service_account_name: runtime.service_account.clone(),
             // the listeners close after the delay, then requests in flight have the grace, then two
             // seconds for the rest
-            termination_grace_period_seconds: Some(DRAIN_DELAY + STOP_GRACE + 2),
+            termination_grace_period_seconds: Some(DRAIN_DELAY + grace + 2),
             tolerations: some(runtime.tolerations.iter().map(toleration).collect()),
             topology_spread_constraints: Some(vec![TopologySpreadConstraint {
                 label_selector: Some(labels::selector(labels::select_revision(valid, revision))),

@@ -10,6 +10,7 @@ use aimass_crds::model_deployment::Role;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::names;
+use super::objects::Once;
 use super::observed::Children;
 use super::outlook::RevisionOutlook;
 use super::planned::{ChildKind, Prune};
@@ -38,7 +39,7 @@ pub(crate) fn prune(
     valid: &Valid,
     children: &Children,
     kept: &[RevisionOutlook],
-    budget: bool,
+    once: &Once<'_>,
 ) -> Vec<Prune> {
     let mut names: BTreeSet<String> = kept
         .iter()
@@ -60,7 +61,15 @@ pub(crate) fn prune(
             ChildKind::PodDisruptionBudget,
             name,
             &child.metadata,
-            budget && name == valid.name.as_str(),
+            once.budget && name == valid.name.as_str(),
+        );
+    }
+    for (name, child) in &children.network_policies {
+        add(
+            ChildKind::NetworkPolicy,
+            name,
+            &child.metadata,
+            once.policy.is_some() && name == valid.name.as_str(),
         );
     }
     for (name, child) in &children.deployments {
@@ -102,7 +111,8 @@ fn order(kind: ChildKind) -> u8 {
         ChildKind::PodDisruptionBudget => 0,
         ChildKind::Deployment => 1,
         ChildKind::Service => 2,
-        ChildKind::ConfigMap => 3,
-        ChildKind::ControllerRevision => 4,
+        ChildKind::NetworkPolicy => 3,
+        ChildKind::ConfigMap => 4,
+        ChildKind::ControllerRevision => 5,
     }
 }

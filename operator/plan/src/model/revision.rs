@@ -1,7 +1,8 @@
 //! What makes a revision: everything that decides what a pod serves, hashed.
 //!
 //! Pure. Called by the planner once the source is resolved. Scaling, rollout settings and the served
-//! name are not part of it: they change no pod. A default that is part of it never changes, or every
+//! name are not part of it: they change no pod; nor is traffic, but for a request that may take
+//! longer than 60 s, because then pods take longer to end. A default that is part of it never changes, or every
 //! model of the world would roll out on an upgrade.
 
 use aimass_crds::model_deployment::Engine;
@@ -13,9 +14,6 @@ use super::observed::Platform;
 use super::pod;
 use super::source::{Content, describe, identity as source_identity};
 use super::valid::{Batching, Rejection, Source, Valid};
-
-/// How long a pod may go on with requests in flight, in seconds: 60 s, the longest request, and 5 s.
-pub(crate) const STOP_GRACE: i64 = 65;
 
 /// The revision that `valid` asks for: the one that exists with this content, else a new one with
 /// the next number.
@@ -77,7 +75,7 @@ fn identity(valid: &Valid, platform: &Platform, content: &Content) -> Value {
         "model": {"format": "Onnx", "source": source_identity(&valid.source, content)},
         "server": {
             "image": runtime.image,
-            "stopGraceSeconds": STOP_GRACE,
+            "stopGraceSeconds": valid.traffic.stop_grace(),
             "fetch": fetch(&valid.source, platform),
         },
         "runtime": {

@@ -4,7 +4,6 @@
 //! clock only stamps what is new. Called by `aimass_operator::model::reconcile` after every
 //! attempt, also a failed one.
 
-mod conditions;
 mod failed;
 mod message;
 mod sums;
@@ -18,11 +17,10 @@ use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::failure::cut;
-use super::names;
 use super::outlook::{Decided, Outlook, RevisionOutlook, RolloutMemory};
 use super::planned::{Applied, Failure};
-use conditions::Conditions;
+use crate::conditions::{Conditions, seconds};
+use crate::text::{bounded, cut};
 use sums::Sums;
 
 /// The status to report. `now` is the wall clock; only whole seconds of it are used.
@@ -53,7 +51,7 @@ pub fn undecodable(
     let failure = Failure {
         terminal: true,
         reason: Reason::Undecodable,
-        message: cut(message, 1024),
+        message: bounded(message),
     };
     failed::failed(
         metadata,
@@ -63,11 +61,6 @@ pub fn undecodable(
     )
 }
 
-/// Kubernetes keeps whole seconds.
-pub(crate) fn seconds(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
 fn serving(
     metadata: &ObjectMeta,
     previous: ModelDeploymentStatus,
@@ -75,7 +68,6 @@ fn serving(
     now: Timestamp,
 ) -> ModelDeploymentStatus {
     let name = metadata.name.as_deref().unwrap_or_default();
-    let namespace = metadata.namespace.as_deref().unwrap_or_default();
     let sums = Sums::of(name, decided, applied);
     let generation = metadata.generation;
     let conditions = message::all(
@@ -85,7 +77,7 @@ fn serving(
     );
     ModelDeploymentStatus {
         observed_generation: generation,
-        url: Some(names::url(name, namespace, &decided.served_name)),
+        url: Some(decided.url.clone()),
         served_name: Some(decided.served_name.clone()),
         replicas: Some(sums.replicas),
         ready_replicas: Some(sums.ready),

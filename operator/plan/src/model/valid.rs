@@ -10,6 +10,7 @@ mod fields;
 mod rejection;
 mod resources;
 mod rollout;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +26,7 @@ pub(crate) use batching::Batching;
 pub use rejection::Rejection;
 pub(crate) use resources::Resources;
 pub(crate) use rollout::{Rollout, Strategy};
+pub(crate) use traffic::Traffic;
 
 /// A name that leaves room for a revision: `^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$`, because it ends up,
 /// with a revision, in the names of Services and pods and in labels.
@@ -58,6 +60,7 @@ pub(crate) struct Valid {
     /// As asked for, whether suspended or not.
     pub(crate) replicas: i32,
     pub(crate) scaling: Scaling,
+    pub(crate) traffic: Traffic,
     pub(crate) rollout: Rollout,
 }
 
@@ -129,6 +132,7 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
         (false, Some(_)) => Scaling::Fixed,
         (false, None) => Scaling::Default,
     };
+    traffic::access(&spec.access.clone().unwrap_or_default())?;
     Ok(Valid {
         namespace: model
             .metadata
@@ -147,6 +151,7 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
             .transpose()?,
         replicas,
         scaling,
+        traffic: traffic::traffic(&spec.traffic.clone().unwrap_or_default())?,
         rollout: rollout::rollout(&spec.rollout.clone().unwrap_or_default())?,
         name,
     })

@@ -29,6 +29,8 @@ pub(crate) struct World {
     pub(crate) children: Children,
     /// The wall clock, in seconds.
     pub(crate) clock: i64,
+    /// Namespace of the gateways, if there are any.
+    pub(crate) gateway: Option<String>,
     version: u64,
 }
 
@@ -48,6 +50,7 @@ impl World {
             traces: None,
             children: Children::default(),
             clock: 1_800_000_000,
+            gateway: Some("aimass-system".to_owned()),
             version: 1,
         }
     }
@@ -65,6 +68,9 @@ impl World {
                 allow_http: false,
                 allow_hosts: vec!["models.internal".to_owned()],
                 traces: self.traces.clone(),
+                gateway_url: None,
+                gateway_namespace: self.gateway.clone(),
+                operator_namespace: Some("aimass-system".to_owned()),
             },
             reference: self.reference.clone(),
             children: self.children.clone(),
@@ -115,6 +121,9 @@ impl World {
                 .retain(|_, child| !is(&child.metadata, &gone.uid));
             self.children
                 .disruption_budgets
+                .retain(|_, child| !is(&child.metadata, &gone.uid));
+            self.children
+                .network_policies
                 .retain(|_, child| !is(&child.metadata, &gone.uid));
         }
         if left == 0 && wanted > 0 {
@@ -308,6 +317,12 @@ impl World {
                 let before = self.children.disruption_budgets.get(&name);
                 stamp(&mut object.metadata, before.map(|before| &before.metadata));
                 self.children.disruption_budgets.insert(name, *object);
+            }
+            Object::NetworkPolicy(mut object) => {
+                let name = object.metadata.name.clone().unwrap();
+                let before = self.children.network_policies.get(&name);
+                stamp(&mut object.metadata, before.map(|before| &before.metadata));
+                self.children.network_policies.insert(name, *object);
             }
         }
     }

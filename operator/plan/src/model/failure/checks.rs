@@ -5,9 +5,10 @@
 use aimass_crds::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Facts, REFUSAL_WAIT, bounded, passing};
+use super::{Facts, REFUSAL_WAIT, passing};
 use crate::model::observed::{Container, Pod};
 use crate::model::outlook::PodFailure;
+use crate::text::{bounded, cut};
 
 /// The Deployment's ReplicaFailure: the API server refuses pods.
 pub(super) fn refused(facts: &Facts<'_>) -> Option<PodFailure> {
@@ -26,7 +27,7 @@ pub(super) fn refused(facts: &Facts<'_>) -> Option<PodFailure> {
     };
     let lasting =
         refused_since(facts).is_some_and(|since| facts.now.duration_since(since) >= REFUSAL_WAIT);
-    let said = super::cut(message, 800);
+    let said = cut(message, 800);
     Some(PodFailure {
         reason,
         message: bounded(&format!("pods are refused: {said}: {what_to_do}")),
@@ -52,7 +53,7 @@ fn replica_failure<'a>(facts: &Facts<'a>) -> Option<(&'a str, Option<Timestamp>)
 
 pub(super) fn unschedulable(facts: &Facts<'_>) -> Option<PodFailure> {
     facts.pods.iter().find_map(|pod| {
-        let said = super::cut(pod.unschedulable.as_deref()?, 800);
+        let said = cut(pod.unschedulable.as_deref()?, 800);
         let text = format!("no node for pod {}: {said}: lower spec.runtime.resources.requests, correct spec.runtime.nodeSelector or add nodes", pod.name);
         Some(passing(pod, Reason::Unschedulable, &text))
     })
@@ -60,7 +61,7 @@ pub(super) fn unschedulable(facts: &Facts<'_>) -> Option<PodFailure> {
 
 pub(super) fn volume(facts: &Facts<'_>) -> Option<PodFailure> {
     facts.pods.iter().find_map(|pod| {
-        let said = super::cut(pod.volume_failures.first()?, 800);
+        let said = cut(pod.volume_failures.first()?, 800);
         let text = format!("pod {} cannot mount a volume: {said}: create what is missing; a claim that several nodes mount needs ReadWriteMany or ReadOnlyMany", pod.name);
         Some(passing(pod, Reason::VolumeMountFailed, &text))
     })
@@ -79,7 +80,7 @@ pub(super) fn config_invalid(facts: &Facts<'_>) -> Option<PodFailure> {
         "container {} of pod {} cannot be created: {}: correct what the message names",
         container.name,
         pod.name,
-        super::cut(said, 800)
+        cut(said, 800)
     );
     Some(passing(pod, Reason::ConfigInvalid, &text))
 }
@@ -97,7 +98,7 @@ pub(super) fn image(facts: &Facts<'_>) -> Option<PodFailure> {
     let text = format!(
         "cannot pull {}: {}: correct the operator's --server-image or spec.runtime.imagePullSecrets",
         container.image,
-        super::cut(said, 600)
+        cut(said, 600)
     );
     Some(passing(pod, Reason::ImagePullFailed, &text))
 }
@@ -105,7 +106,7 @@ pub(super) fn image(facts: &Facts<'_>) -> Option<PodFailure> {
 pub(super) fn evicted(facts: &Facts<'_>) -> Option<PodFailure> {
     facts.pods.iter().find_map(|pod| {
         let (_, said) = pod.reason.as_ref().filter(|(reason, _)| reason == "Evicted")?;
-        let text = format!("pod {} was evicted: {}: raise spec.runtime.resources.requests, or spec.model.maxSize if its disk was full", pod.name, super::cut(said, 800));
+        let text = format!("pod {} was evicted: {}: raise spec.runtime.resources.requests, or spec.model.maxSize if its disk was full", pod.name, cut(said, 800));
         Some(passing(pod, Reason::Evicted, &text))
     })
 }

@@ -6,9 +6,10 @@
 use aimass_crds::reason::Reason;
 use serde::Deserialize;
 
-use super::{Facts, bounded, cut};
+use super::Facts;
 use crate::model::observed::{Container, Pod, Terminated};
 use crate::model::outlook::PodFailure;
+use crate::text::{bounded, cut};
 
 /// Restarts of one pod after which a crash is no accident.
 const CRASHES: i32 = 3;

@@ -13,7 +13,6 @@ use aimass_crds::model_deployment::Engine;
 use super::{DRAIN_DELAY, probes, security, volumes};
 use crate::model::names::{ADMIN_PORT, HTTP_PORT, of_revision};
 use crate::model::observed::{Platform, Traces};
-use crate::model::revision::STOP_GRACE;
 use crate::model::source::Content;
 use crate::model::valid::{Batching, Source, Valid};
 
@@ -45,7 +44,10 @@ pub(super) fn server(
     args.extend([
         format!("--rest-api-port={HTTP_PORT}"),
         "--port=0".to_owned(), // no gRPC yet
-        format!("--shutdown-grace={STOP_GRACE}s"),
+        // How long and how large a request may be is the gateway's to say (spec.traffic): a pod
+        // never is the first to refuse, so that both can change without a new revision.
+        "--rest-api-timeout-in-ms=3600000".to_owned(),
+        format!("--shutdown-grace={}s", valid.traffic.stop_grace()),
         format!("--drain-delay={DRAIN_DELAY}s"),
         format!(
             "--engine={}",
@@ -57,7 +59,7 @@ pub(super) fn server(
             }
         ),
         format!("--engine-workers={}", runtime.threads),
-        "--max-body=16Mi".to_owned(),
+        "--max-body=256Mi".to_owned(),
     ]);
     let Batching {
         max_size,

@@ -4,6 +4,7 @@
 //! itself: a ConfigMap is the revision's own copy, a claim is read-only and copied, fetched files
 //! are written by `fetch` alone.
 
+use aimass_crds::quantity::Amount;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource,
     SecretVolumeSource, Volume, VolumeMount,

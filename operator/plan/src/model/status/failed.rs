@@ -9,7 +9,7 @@ use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::conditions::Conditions;
+use crate::conditions::Conditions;
 use crate::model::planned::Failure;
 
 /// `previous` with what `failure` changes about it.

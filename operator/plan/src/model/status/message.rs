@@ -7,10 +7,10 @@ use aimass_crds::condition::{Condition, ConditionStatus, ConditionType};
 use aimass_crds::model_deployment::RevisionRef;
 use aimass_crds::reason::Reason;
 
-use super::conditions::Conditions;
 use super::sums::Sums;
-use crate::model::failure::cut;
+use crate::conditions::Conditions;
 use crate::model::outlook::{Accepted, Decided, Progress, Scaling};
+use crate::text::cut;
 
 type Saying = (ConditionStatus, Reason, String);
 

@@ -32,6 +32,7 @@ fn decided(progress: Progress, desired: i32) -> Decided {
     Decided {
         accepted: Accepted::Valid,
         served_name: "my_model".to_owned(),
+        url: "http://iris.team-a.svc:8501/v1/models/my_model".to_owned(),
         desired,
         scaling: Scaling::Fixed,
         target: Some(target.clone()),

@@ -146,17 +146,24 @@ fn max_size(model: &Model) -> Result<String, Rejection> {
         .max_size
         .as_ref()
         .map_or("10Gi", |size| size.0.as_str());
+    let amount = quantity("spec.model.maxSize", text, ("1Mi", "500Gi"))?;
+    Ok(amount.canonical())
+}
+
+/// A quantity within `(min, max)`.
+pub(super) fn quantity(
+    path: &'static str,
+    text: &str,
+    (min, max): (&'static str, &'static str),
+) -> Result<Amount, Rejection> {
     let amount = Amount::parse(text);
-    let within = Amount::parse("1Mi") <= amount && amount <= Amount::parse("500Gi");
-    match amount {
-        Some(amount) if within => Ok(amount.canonical()),
-        _ => Err(Rejection::Range {
-            path: "spec.model.maxSize",
-            min: "1Mi",
-            max: "500Gi",
-            value: text.to_owned(),
-        }),
-    }
+    let within = Amount::parse(min) <= amount && amount <= Amount::parse(max);
+    amount.filter(|_| within).ok_or_else(|| Rejection::Range {
+        path,
+        min,
+        max,
+        value: text.to_owned(),
+    })
 }
 
 fn object_name(path: &'static str, text: &str) -> Result<String, Rejection> {

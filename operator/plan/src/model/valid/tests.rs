@@ -11,6 +11,9 @@ fn platform() -> Platform {
         allow_http: false,
         allow_hosts: Vec::new(),
         traces: None,
+        gateway_url: None,
+        gateway_namespace: None,
+        operator_namespace: None,
     }
 }
 
@@ -63,6 +66,7 @@ fn the_smallest_object_gets_every_default() {
     assert_eq!(valid.runtime.resources.limits["memory"], "512Mi");
     assert!(!valid.runtime.resources.limits.contains_key("cpu"));
     assert!(valid.rollout.auto_rollback && !valid.rollout.paused);
+    assert_eq!(valid.traffic.request_timeout, Duration::from_secs(60));
     assert_eq!(
         (
             valid.rollout.history,
@@ -176,6 +180,30 @@ fn every_rule_rejects_what_breaks_it() {
             },
         );
     }
+    for timeout in ["99ms", "61m", "0s", "1"] {
+        check(
+            "/spec/traffic/requestTimeout",
+            json!(timeout),
+            &Rejection::Range {
+                path: "spec.traffic.requestTimeout",
+                min: "100ms",
+                max: "1h",
+                value: timeout.to_owned(),
+            },
+        );
+    }
+    for bytes in ["1023", "257Mi", "many"] {
+        check(
+            "/spec/traffic/maxRequestBytes",
+            json!(bytes),
+            &Rejection::Range {
+                path: "spec.traffic.maxRequestBytes",
+                min: "1Ki",
+                max: "256Mi",
+                value: bytes.to_owned(),
+            },
+        );
+    }
     check(
         "/spec/rollout/progressDeadline",
         json!("29s"),
@@ -278,6 +306,11 @@ fn every_text_has_its_form() {
         text("/spec/servedName", json!(bad), "spec.servedName");
     }
     text("/spec/restartToken", json!("a b"), "spec.restartToken");
+    text(
+        "/spec/access",
+        json!({"allowedCIDRs": ["10.0.0.0/8", "10.0.0.0"]}),
+        "spec.access.allowedCIDRs",
+    );
     text(
         "/spec/model/source/configMap/name",
         json!("A"),

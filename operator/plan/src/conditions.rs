@@ -1,16 +1,16 @@
 //! The list of conditions while it is made: `lastTransitionTime` moves only with the status.
 //!
-//! Pure. Called by `status`.
+//! Pure. Called by the `status` of each kind.
 
 use aimass_crds::condition::{Condition, ConditionStatus, ConditionType};
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::model::failure::bounded;
+use crate::text::bounded;
 
 /// Conditions in the making.
-pub(super) struct Conditions<'a> {
+pub(crate) struct Conditions<'a> {
     previous: &'a [Condition],
     generation: Option<i64>,
     now: Timestamp,
@@ -19,7 +19,7 @@ pub(super) struct Conditions<'a> {
 
 impl<'a> Conditions<'a> {
     /// None yet.
-    pub(super) fn new(previous: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
+    pub(crate) fn new(previous: &'a [Condition], generation: Option<i64>, now: Timestamp) -> Self {
         Self {
             previous,
             generation,
@@ -29,7 +29,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// Adds one, judged now.
-    pub(super) fn set(
+    pub(crate) fn set(
         &mut self,
         of: ConditionType,
         status: ConditionStatus,
@@ -54,7 +54,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// Keeps one as it was; `false` if there was none.
-    pub(super) fn keep(&mut self, of: ConditionType) -> bool {
+    pub(crate) fn keep(&mut self, of: ConditionType) -> bool {
         let Some(before) = of.find(self.previous) else {
             return false;
         };
@@ -67,7 +67,7 @@ impl<'a> Conditions<'a> {
     }
 
     /// What one says that was made before.
-    pub(super) fn made(&self, of: ConditionType) -> Option<&Condition> {
+    pub(crate) fn made(&self, of: ConditionType) -> Option<&Condition> {
         self.made
             .iter()
             .find(|(other, _)| *other == of)
@@ -75,12 +75,12 @@ impl<'a> Conditions<'a> {
     }
 
     /// What one said before.
-    pub(super) fn before(&self, of: ConditionType) -> Option<&'a Condition> {
+    pub(crate) fn before(&self, of: ConditionType) -> Option<&'a Condition> {
         of.find(self.previous)
     }
 
     /// All, in the one order.
-    pub(super) fn finish(mut self) -> Vec<Condition> {
+    pub(crate) fn finish(mut self) -> Vec<Condition> {
         self.made.sort_by_key(|(of, _)| *of);
         self.made
             .into_iter()
@@ -92,4 +92,9 @@ impl<'a> Conditions<'a> {
         self.made.retain(|(other, _)| *other != of);
         self.made.push((of, condition));
     }
+}
+
+/// Kubernetes keeps whole seconds.
+pub(crate) fn seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
