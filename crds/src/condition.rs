@@ -1,16 +1,17 @@
 //! The types of conditions, closed, and what a condition looks like inside our processes.
 //!
-//! Pure. Written by `aimass_plan::model::status`; on the wire a condition is `metav1::Condition`.
+//! Pure. Written by the `status` functions of `aimass_plan`; on the wire a condition is `metav1::Condition`.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition as WireCondition;
 
 /// A condition as Kubernetes defines it.
 pub type Condition = WireCondition;
 
-/// Every type of condition that a ModelDeployment may have, in the order in which status lists them.
+/// Every type of condition that our kinds may have, in the order in which status lists them. APIKeys
+/// and UsagePlans have no children: neither `Applied` nor what follows from pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// Callers get answers. Only sums up the others and the pods.
+    /// It does what it is for: callers get answers, a key opens, a plan holds. Only sums up.
     Ready,
     /// The spec is valid and what it refers to exists.
     Accepted,

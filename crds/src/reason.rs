@@ -7,7 +7,7 @@ use std::fmt;
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
-        /// Every reason that a ModelDeployment's conditions, revisions, failures and Events may carry.
+        /// Every reason that conditions, revisions, failures and Events may carry.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Reason {
             $($(#[doc = $doc])+ $name,)+
@@ -40,6 +40,8 @@ reasons! {
     ConfigMapNotFound,
     /// The PersistentVolumeClaim of the source does not exist.
     ClaimNotFound,
+    /// The UsagePlan that an APIKey names does not exist: the gateway's plan for everybody holds.
+    PlanNotFound,
 
     // Applied
     /// All children are as they should be.
@@ -66,6 +68,16 @@ reasons! {
     Suspended,
     /// Zero replicas are asked for.
     AtZero,
+
+    // Ready, of APIKeys and UsagePlans
+    /// The key opens its models; the plan's limits hold.
+    Active,
+    /// `spec.disabled` of the APIKey is true.
+    Disabled,
+    /// None of the APIKey's credentials is accepted any more.
+    Expired,
+    /// Another, older APIKey has the id of one of its credentials.
+    DuplicateKeyID,
 
     // RolledOut
     /// The revision that the spec asks for serves alone.

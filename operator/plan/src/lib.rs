@@ -8,11 +8,17 @@
 //! | module | what |
 //! | --- | --- |
 //! | [`model`] | ModelDeployments: revisions, children, rollouts |
-//! | [`event`], [`next`] | what comes of it: Events, a time to look again |
+//! | [`key`], [`usage_plan`] | APIKeys and UsagePlans, the same way without children |
+//! | [`event`], [`next`], [`rejection`] | what all of them result in: Events, a time to look again, refusals |
 
 pub mod event;
+pub mod key;
 pub mod model;
 pub mod next;
+pub mod rejection;
+pub mod usage_plan;
 
 mod conditions;
+mod failed;
+mod fields;
 mod text;

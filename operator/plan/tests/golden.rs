@@ -1,7 +1,8 @@
 //! Golden objects: everything that a plan would apply, as one YAML stream per case.
 //!
 //! Cases are `testdata/*.yaml` and every ModelDeployment in `examples/*.yaml`. A file may hold
-//! ConfigMaps too: those are what the model's source finds.
+//! ConfigMaps too: those are what the model's source finds. Of an APIKey or a UsagePlan there is
+//! nothing to apply; its status is shown.
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -11,8 +12,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use aimass_crds::ModelDeployment;
-use aimass_plan::model::{Children, Observed, Platform, Reference, plan};
+use aimass_crds::{APIKey, ModelDeployment, UsagePlan};
+use aimass_plan::model::{Children, Failure, Observed, Platform, Reference, plan};
+use aimass_plan::{key, usage_plan};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -86,6 +88,27 @@ fn render(text: &str, gateway: bool) -> String {
             Err(rejection) => writeln!(stream, "---\n# rejected: {rejection}").unwrap(),
         }
     }
+    for document in of("APIKey") {
+        let key: APIKey = serde_json::from_value(document.clone()).unwrap();
+        let observed = key::Observed {
+            now: now(),
+            plan: match key.spec.plan {
+                Some(_) => key::PlanReference::Exists,
+                None => key::PlanReference::NotNeeded,
+            },
+            taken: Vec::new(),
+            unknown_models: Vec::new(),
+        };
+        let outcome = key::plan(&key, &observed);
+        let status = key::status(&key, outcome.as_ref().map_err(Failure::from), now());
+        push(&mut stream, &status);
+    }
+    for document in of("UsagePlan") {
+        let plan: UsagePlan = serde_json::from_value(document.clone()).unwrap();
+        let outcome = usage_plan::plan(&plan, usage_plan::Observed { keys: 2 });
+        let status = usage_plan::status(&plan, outcome.map_err(Failure::from), now());
+        push(&mut stream, &status);
+    }
     stream
 }
 
@@ -139,6 +162,7 @@ fn every_example_renders_as_before() {
     for (name, text) in cases("../../examples") {
         let rendered = render(&text, false);
         assert!(!rendered.contains("# rejected"), "{name}: {rendered}");
+        assert!(!rendered.contains("InvalidSpec"), "{name}: {rendered}");
         insta::assert_snapshot!(format!("example_{name}"), rendered);
     }
 }

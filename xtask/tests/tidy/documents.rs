@@ -3,8 +3,10 @@
 use std::path::{Component, Path, PathBuf};
 use std::process::Command;
 
-use aimass_crds::ModelDeployment;
 use aimass_crds::reason::Reason;
+use aimass_crds::{APIKey, ModelDeployment, UsagePlan};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::files::{File, below, none, root, with_extension};
@@ -38,20 +40,29 @@ fn t07_every_example_is_understood() {
 
 /// What is wrong with one object of an example.
 fn problem(document: &Value) -> Option<String> {
-    if document["kind"] != "ModelDeployment" {
-        let known = ["ConfigMap", "PersistentVolumeClaim", "Secret", "Namespace"];
-        let kind = document["kind"].as_str().unwrap_or_default();
-        return (!known.contains(&kind)).then(|| format!("unknown kind {kind:?}"));
-    }
+    let kind = document["kind"].as_str().unwrap_or_default();
+    let known = ["ConfigMap", "PersistentVolumeClaim", "Secret", "Namespace"];
+    let understood = match kind {
+        "ModelDeployment" => spec_of::<ModelDeployment>(document),
+        "APIKey" => spec_of::<APIKey>(document),
+        "UsagePlan" => spec_of::<UsagePlan>(document),
+        kind if known.contains(&kind) => return None,
+        kind => return Some(format!("unknown kind {kind:?}")),
+    };
     if document["apiVersion"] != "aimass.dev/v1alpha1" {
         return Some(format!("apiVersion is {}", document["apiVersion"]));
     }
-    let parsed: ModelDeployment = match serde_json::from_value(document.clone()) {
-        Ok(parsed) => parsed,
-        Err(error) => return Some(error.to_string()),
-    };
-    let spec = serde_json::to_value(&parsed.spec).expect("a spec is JSON");
-    lost(&document["spec"], &spec, "spec")
+    match understood {
+        Ok(spec) => lost(&document["spec"], &spec, "spec"),
+        Err(error) => Some(error),
+    }
+}
+
+/// The spec of an object as it is understood.
+fn spec_of<K: DeserializeOwned + Serialize>(document: &Value) -> Result<Value, String> {
+    let parsed: K = serde_json::from_value(document.clone()).map_err(|error| error.to_string())?;
+    let object = serde_json::to_value(&parsed).expect("an object is JSON");
+    Ok(object["spec"].clone())
 }
 
 /// The first path of `written` that `understood` does not hold: a field that does not exist.
@@ -247,6 +258,7 @@ fn t12_every_reason_that_asks_for_something_says_what() {
         Reason::Complete,
         Reason::FixedReplicas,
         Reason::Ready,
+        Reason::Active,
         Reason::RevisionCreated,
         Reason::ScaledUp,
         Reason::ScaledDown,

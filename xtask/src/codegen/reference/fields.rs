@@ -105,13 +105,18 @@ fn rules(schema: &Value, path: &str, page: &mut String) {
     }
 }
 
-/// `ModelDeployment` → `model-deployment`.
+/// `ModelDeployment` → `model-deployment`, `APIKey` → `api-key`.
 fn kebab(kind: &str) -> String {
     let mut name = String::new();
-    for c in kind.chars() {
-        if c.is_uppercase() && !name.is_empty() {
+    let mut rest = kind.chars().peekable();
+    let mut before_upper = true;
+    while let Some(c) = rest.next() {
+        // A word begins after a lower letter, and with the last capital of several.
+        let next_lower = rest.peek().is_some_and(|next| next.is_lowercase());
+        if c.is_uppercase() && !name.is_empty() && (!before_upper || next_lower) {
             name.push('-');
         }
+        before_upper = c.is_uppercase();
         name.extend(c.to_lowercase());
     }
     name
@@ -122,6 +127,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_page_is_named_by_the_words_of_its_kind() {
+        assert_eq!(kebab("ModelDeployment"), "model-deployment");
+        assert_eq!(kebab("APIKey"), "api-key");
+    }
 
     #[test]
     fn a_page_has_fields_bounds_and_rules() {
