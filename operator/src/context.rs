@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::{Request, Response};
 use jiff::Timestamp;
-use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
 use kube::client::{Body, ClientBuilder};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -28,14 +28,16 @@ use tower::{Layer, Service, service_fn};
 use crate::backoff::Attempts;
 use crate::config::{Config, Election};
 use crate::deadline::{Deadline, Limits};
+use crate::event::Published;
 use crate::lease::Candidate;
 use crate::lease::fence::{Boottime, Fence};
 use crate::liveness::Pulse;
 use crate::metrics::Metrics;
-use crate::model::event::Published;
 use crate::model::memory::Memory;
-use crate::overlay::Overlay;
-use crate::watch::Caches;
+use crate::watch::{Caches, Scope};
+
+/// All events of one kind, for ever.
+pub(crate) type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
 /// Everything that one running operator holds.
 pub struct Context {
@@ -51,7 +53,6 @@ pub struct Context {
     pub(crate) pulse: Pulse,
     pub(crate) metrics: Metrics,
     pub(crate) caches: Caches,
-    pub(crate) overlay: Overlay,
     pub(crate) memory: Memory,
     pub(crate) published: Published,
     pub(crate) attempts: Attempts,
@@ -74,6 +75,10 @@ impl Context {
         let namespace = client.default_namespace().to_owned();
         // The client is the pod's own: its namespace is ours.
         config.platform.operator_namespace = Some(namespace.clone());
+        let scope = match config.watch_namespace {
+            Some(_) => Scope::Namespace,
+            None => Scope::Cluster,
+        };
         let felt = pulse.layer(service(client));
         let leases = Client::new(
             Deadline(Limits::LEASE).layer(felt.clone()),
@@ -91,8 +96,7 @@ impl Context {
             fence,
             pulse,
             metrics,
-            caches: Caches::default(),
-            overlay: Overlay::default(),
+            caches: Caches::new(scope),
             memory: Memory::default(),
             published: Published::default(),
             attempts: Attempts::default(),
@@ -124,12 +128,6 @@ impl Context {
         }
     }
 
-    /// A model is gone: nothing of it is remembered.
-    pub(crate) fn forget(&self, uid: &str) {
-        self.overlay.forget(uid);
-        self.attempts.forget(uid);
-    }
-
     /// The time, to whole seconds as Kubernetes writes it.
     pub(crate) fn now(&self) -> Timestamp {
         clock::now()
@@ -149,19 +147,29 @@ impl Context {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The same for a kind that is known only at run time.
+    /// Access to the objects of one kind that is of no namespace.
+    pub(crate) fn api_of_cluster<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::all(self.client.clone())
+    }
+
+    /// The same for a kind that is known only at run time; an empty namespace: of none.
     pub(crate) fn api_with<K>(&self, namespace: &str, kind: &K::DynamicType) -> Api<K>
     where
         K: Resource<Scope = kube::core::DynamicResourceScope>,
     {
-        Api::namespaced_with(self.client.clone(), namespace, kind)
+        if namespace.is_empty() {
+            Api::all_with(self.client.clone(), kind)
+        } else {
+            Api::namespaced_with(self.client.clone(), namespace, kind)
+        }
     }
 
     /// All events of one kind in what we watch, for ever; errors are followed by a pause.
-    pub(crate) fn stream<K>(
-        &self,
-        config: watcher::Config,
-    ) -> BoxStream<'static, watcher::Result<Event<K>>>
+    pub(crate) fn stream<K>(&self, config: watcher::Config) -> Events<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
         K: Clone + Debug + DeserializeOwned + Send + 'static,
@@ -171,8 +179,17 @@ impl Context {
             Some(namespace) => Api::namespaced(self.client.clone(), namespace),
             None => Api::all(self.client.clone()),
         };
-        // 25 s: a stream that died without a word is noticed after 30.
-        watcher(api, config.timeout(25)).default_backoff().boxed()
+        events(api, config)
+    }
+
+    /// The same for a kind that is of no namespace.
+    pub(crate) fn stream_of_cluster<K>(&self) -> Events<K>
+    where
+        K: Resource<Scope = ClusterResourceScope>,
+        K: Clone + Debug + DeserializeOwned + Send + 'static,
+        K::DynamicType: Default,
+    {
+        events(self.api_of_cluster(), watcher::Config::default())
     }
 
     /// Asks the API server how it is; the answer goes to the pulse.
@@ -200,6 +217,14 @@ impl Context {
             now: clock::now,
         })
     }
+}
+
+fn events<K>(api: Api<K>, config: watcher::Config) -> Events<K>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    // 25 s: a stream that died without a word is noticed after 30.
+    watcher(api, config.timeout(25)).default_backoff().boxed()
 }
 
 /// A client for `kubectl`'s or the pod's own cluster, without kube's own retries: a reconcile is

@@ -8,7 +8,8 @@
 //! | --- | --- |
 //! | `run.rs` | one running operator: streams, election, the controller while it leads |
 //! | `model.rs` | THE LOOP: observe → plan → apply → status → report |
-//! | `model/observe.rs`, `apply.rs`, `model/report.rs` | its phases that talk to the API server |
+//! | `key.rs`, `usage_plan.rs` | the same for kinds without children |
+//! | `model/observe.rs`, `apply.rs`, `report.rs` | their phases that talk to the API server |
 //! | `context.rs` | clients, clock, caches; who may hold a client |
 //! | `watch.rs`, `cache.rs`, `overlay.rs` | what is known of the cluster, own writes included |
 //! | `lease.rs`, `lease/fence.rs`, `deadline.rs` | who may write, and how long a call may take |
@@ -27,15 +28,19 @@ mod cache;
 mod context;
 mod deadline;
 mod error;
+mod event;
+mod key;
 mod lease;
 mod liveness;
 mod metrics;
 mod model;
 mod overlay;
 mod readiness;
+mod report;
 mod run;
 #[cfg(test)]
 mod transcript;
+mod usage_plan;
 mod watch;
 
 pub use config::{Config, Election};

@@ -31,6 +31,7 @@ pub(crate) struct Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Outcome {
+    kind: String,
     /// `Applied`, or the reason of the failure.
     reason: String,
 }
@@ -66,7 +67,11 @@ impl Metrics {
             objects,
             leader,
         } = &metrics;
-        registry.register("reconciles", "Reconciles by outcome", reconciles.clone());
+        registry.register(
+            "reconciles",
+            "Reconciles by kind and outcome",
+            reconciles.clone(),
+        );
         registry.register_with_unit(
             "reconcile_duration",
             "How long a reconcile took",
@@ -94,9 +99,10 @@ impl Metrics {
         metrics
     }
 
-    /// A reconcile ended: `Applied`, or with the reason of its failure.
-    pub(crate) fn reconciled(&self, reason: &str, took: Duration) {
+    /// A reconcile of an object of `kind` ended: `Applied`, or with the reason of its failure.
+    pub(crate) fn reconciled(&self, kind: &str, reason: &str, took: Duration) {
         let outcome = Outcome {
+            kind: kind.to_owned(),
             reason: reason.to_owned(),
         };
         self.reconciles.get_or_create(&outcome).inc();
@@ -150,7 +156,7 @@ mod tests {
     fn every_figure_is_rendered_under_its_name() {
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
-        metrics.reconciled("Applied", Duration::from_millis(2));
+        metrics.reconciled("APIKey", "Applied", Duration::from_millis(2));
         metrics.requested(&Method::PATCH, 200);
         metrics.watch_failed("pods");
         metrics.cached("pods", 3);
@@ -158,7 +164,7 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "aimass_operator_reconciles_total{reason=\"Applied\"} 1",
+            "aimass_operator_reconciles_total{kind=\"APIKey\",reason=\"Applied\"} 1",
             "aimass_operator_reconcile_duration_seconds_bucket{le=\"0.003\"} 1",
             "aimass_operator_api_requests_total{method=\"PATCH\",code=\"200\"} 1",
             "aimass_operator_watch_errors_total{kind=\"pods\"} 1",

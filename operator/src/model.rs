@@ -19,36 +19,42 @@ use crate::apply::apply;
 use crate::context::Context;
 use crate::error::Error;
 use crate::model::observe::{is_wanted, observe};
-use crate::model::report::{report, report_undecodable};
+use crate::report::{report, report_undecodable};
 use crate::watch::Guarded;
 
-pub(crate) mod event;
 pub(crate) mod memory;
 pub(crate) mod observe;
-pub(crate) mod report;
 
 /// No attempt takes longer: a dozen calls that answer in time.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a plan that met a newer state is made anew at once; then the back-off takes over.
 const ANEW: usize = 5;
 
 /// Brings about what the object asks for, and says how far it got.
-pub(crate) async fn reconcile(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> {
+pub(crate) async fn reconcile(
+    object: Arc<Guarded<ModelDeployment>>,
+    ctx: Arc<Context>,
+) -> Result<Action, Error> {
     let model = match &object.0 {
         // Our own last report may be newer than what the watch has brought.
-        Ok(model) => ctx.overlay.newest(model),
-        Err(invalid) => return report_undecodable(&ctx, invalid).await,
+        Ok(model) => ctx.caches.models.overlay.newest(model),
+        Err(invalid) => return report_undecodable::<ModelDeployment>(&ctx, invalid).await,
     };
     let outcome = guard(DEADLINE, Box::pin(converge(&model, &ctx))).await;
     let status = status(&model, outcome.as_ref().map_err(Error::failure), ctx.now());
-    let reported = report(&ctx, &model, status).await;
+    let reported = report(&ctx, &*model, status).await;
     // A report that failed is tried again even where the outcome would await a change.
     reported?;
     let applied = outcome?;
-    Ok(match next(&applied, ctx.now()) {
+    Ok(action(next(&applied, ctx.now())))
+}
+
+/// What kube is to wait for.
+pub(crate) fn action(next: Next) -> Action {
+    match next {
         Next::AwaitChange => Action::await_change(),
         Next::Requeue(pause) => Action::requeue(pause),
-    })
+    }
 }
 
 /// One turn, or a few: a write that met a newer state than the plan knew corrects the caches.

@@ -1,72 +1,80 @@
-//! The models as our own reports left them, until the cache has caught up.
+//! The objects of one kind as our own reports left them, until the cache has caught up.
 //!
-//! Pure but for its lock. Written by `report`, read by `model::reconcile`, cleared by `watch`. Thus
-//! a lagging watch never makes a second report, nor a decision on a status that is out of date.
+//! Pure but for its lock. Written by `report`, read by the kinds' `reconcile`, cleared by `watch`.
+//! Thus a lagging watch never makes a second report, nor a decision on a status that is out of date.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aimass_crds::ModelDeployment;
+use kube::Resource;
 
 use crate::cache::version_of;
 
 /// Beyond it reports are not remembered: the worst that follows is a report too many.
-const MODELS: usize = 10_000;
+const OBJECTS: usize = 10_000;
 
-/// The last report of each model, by uid.
-#[derive(Debug, Default)]
-pub(crate) struct Overlay(Mutex<BTreeMap<String, Arc<ModelDeployment>>>);
+/// The last report of each object, by uid.
+#[derive(Debug)]
+pub(crate) struct Overlay<K>(Mutex<BTreeMap<String, Arc<K>>>);
 
-impl Overlay {
-    /// The API server returned `model` for our report.
-    pub(crate) fn reported(&self, mut model: ModelDeployment) {
-        let Some(uid) = model.metadata.uid.clone() else {
+impl<K> Default for Overlay<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Resource + Clone> Overlay<K> {
+    /// The API server returned `object` for our report.
+    pub(crate) fn reported(&self, mut object: K) {
+        let Some(uid) = object.meta().uid.clone() else {
             return;
         };
-        model.metadata.managed_fields = None;
-        let mut models = self.lock();
-        let newer = models
+        object.meta_mut().managed_fields = None;
+        let mut objects = self.lock();
+        let newer = objects
             .get(&uid)
-            .is_none_or(|held| version_of(&**held) < version_of(&model));
-        let fits = models.len() < MODELS || models.contains_key(&uid);
+            .is_none_or(|held| version_of(&**held) < version_of(&object));
+        let fits = objects.len() < OBJECTS || objects.contains_key(&uid);
         if newer && fits {
-            models.insert(uid, Arc::new(model));
+            objects.insert(uid, Arc::new(object));
         }
     }
 
-    /// The newer of `model` and what we know of it.
-    pub(crate) fn newest(&self, model: &ModelDeployment) -> Arc<ModelDeployment> {
-        let uid = model.metadata.uid.as_deref().unwrap_or_default();
+    /// The newer of `object` and what we know of it.
+    pub(crate) fn newest(&self, object: &K) -> Arc<K> {
+        let uid = object.meta().uid.as_deref().unwrap_or_default();
         match self.lock().get(uid) {
-            Some(held) if version_of(&**held) > version_of(model) => Arc::clone(held),
-            _ => Arc::new(model.clone()),
+            Some(held) if version_of(&**held) > version_of(object) => Arc::clone(held),
+            _ => Arc::new(object.clone()),
         }
     }
 
-    /// The watch has brought `version` of the model; whether that is exactly our own report.
+    /// The watch has brought `version` of the object; whether that is exactly our own report.
     pub(crate) fn caught_up(&self, uid: &str, version: u64) -> bool {
-        let mut models = self.lock();
-        let Some(held) = models.get(uid).map(|held| version_of(&**held)) else {
+        let mut objects = self.lock();
+        let Some(held) = objects.get(uid).map(|held| version_of(&**held)) else {
             return false;
         };
         if version >= held {
-            models.remove(uid);
+            objects.remove(uid);
         }
         version == held
     }
 
-    /// The model is gone.
+    /// The object is gone.
     pub(crate) fn forget(&self, uid: &str) {
         self.lock().remove(uid);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<ModelDeployment>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<K>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use aimass_crds::ModelDeployment;
+
     use super::*;
 
     fn model(version: &str) -> ModelDeployment {
@@ -79,7 +87,7 @@ mod tests {
         .unwrap()
     }
 
-    fn version(overlay: &Overlay, cached: &str) -> u64 {
+    fn version(overlay: &Overlay<ModelDeployment>, cached: &str) -> u64 {
         version_of(&*overlay.newest(&model(cached)))
     }
 

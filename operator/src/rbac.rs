@@ -58,6 +58,13 @@ pub const CLUSTER: &[Rule] = &[
         "owner references",
     ),
     rule(
+        "aimass.dev",
+        "apikeys",
+        &["get", "list", "watch"],
+        "whether they open anything",
+    ),
+    rule("aimass.dev", "apikeys/status", &["patch"], "reports"),
+    rule(
         "apps",
         "controllerrevisions",
         CHILD,
@@ -93,6 +100,17 @@ pub const CLUSTER: &[Rule] = &[
     ),
 ];
 
+/// Rules of a ClusterRole that there is only without `--watch-namespace`: of kinds without a namespace.
+pub const PLANS: &[Rule] = &[
+    rule(
+        "aimass.dev",
+        "usageplans",
+        &["get", "list", "watch"],
+        "whether they can be used",
+    ),
+    rule("aimass.dev", "usageplans/status", &["patch"], "reports"),
+];
+
 /// Name of the operator's Lease.
 pub const LEASE_NAME: &str = "aimass-operator";
 
@@ -124,7 +142,7 @@ mod tests {
             resource,
             verbs,
             ..
-        } in CLUSTER.iter().chain(LEASE)
+        } in CLUSTER.iter().chain(PLANS).chain(LEASE)
         {
             assert!(!["secrets", "*"].contains(resource), "{resource}");
             assert_ne!(*group, "*");

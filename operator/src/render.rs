@@ -109,7 +109,8 @@ pub fn render(text: &str, platform: &Platform) -> anyhow::Result<String> {
                 let name = object.metadata.name.clone().unwrap_or_default();
                 config_maps.insert((namespace, name), object);
             }
-            // Whatever else is applied together with them is not ours to render.
+            // Whatever else is applied together with them is not ours to render; and keys and plans
+            // have no objects of their own.
             _ => {}
         }
     }

@@ -1,6 +1,6 @@
-//! One running operator: streams, health, election, and the controller while this instance leads.
+//! One running operator: streams, health, election, and the controllers while this instance leads.
 //!
-//! No decision about a model is made here. Called by `main`, and by tests that run several in one
+//! No decision about an object is made here. Called by `main`, and by tests that run several in one
 //! process: nothing is global, and everything ends with `stop`.
 
 use std::sync::Arc;
@@ -12,19 +12,20 @@ use futures_util::StreamExt;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use kube::runtime::{Config, applier};
-use tokio::select;
 use tokio::sync::watch as channel;
 use tokio::time::sleep;
+use tokio::{join, select};
 use tracing::{debug, info, warn};
 
 use crate::context::Context;
 use crate::error::Error;
-use crate::model::{guard, reconcile};
-use crate::watch::{Guarded, announced};
-use crate::{lease, readiness, watch};
+use crate::watch::{Guarded, Subject, announced};
+use crate::{key, lease, model, readiness, usage_plan, watch};
 
-/// Reconciles at a time. Each sends one request at a time.
+/// Reconciles of models at a time. Each sends one request at a time.
 const CONCURRENCY: u16 = 16;
+/// Reconciles of another kind at a time: they have nothing to write but their status.
+const FEW: u16 = 4;
 /// How long reconciles may take to end when the process is stopped.
 const GRACE: Duration = Duration::from_secs(3);
 /// A reconcile with its report and Events; the attempt alone has 60 s, so that missing them is told.
@@ -44,7 +45,7 @@ const DRAIN: Duration = Duration::from_millis(1500);
 pub async fn run(context: Context, stop: Stop) -> anyhow::Result<()> {
     let ctx = Arc::new(context);
     let tasks = Tasks::new();
-    // Streams and the lease outlast the controller: it needs both until its last write.
+    // Streams and the lease outlast the controllers: they need both until their last write.
     let end = Stop::new();
     watch::start(&ctx, &tasks, &end);
     let (health, until) = (readiness::watch(Arc::clone(&ctx)), end.clone());
@@ -59,7 +60,7 @@ pub async fn run(context: Context, stop: Stop) -> anyhow::Result<()> {
         let leading = stand(&ctx, &tasks, &end);
         control(&ctx, leading, &stop).await;
     }
-    info!("the controller has ended");
+    info!("the controllers have ended");
     end.cancel();
     if !tasks.drain(DRAIN).await {
         warn!("some tasks did not end in time");
@@ -77,7 +78,7 @@ fn stand(ctx: &Context, tasks: &Tasks, end: &Stop) -> channel::Receiver<bool> {
     leads
 }
 
-/// Runs the controller whenever this instance leads. Losing leadership drops its tasks where they
+/// Runs the controllers whenever this instance leads. Losing leadership drops its tasks where they
 /// are, like a crash would; nothing but the caches is kept.
 async fn control(ctx: &Arc<Context>, mut leading: channel::Receiver<bool>, stop: &Stop) {
     loop {
@@ -98,7 +99,7 @@ async fn control(ctx: &Arc<Context>, mut leading: channel::Receiver<bool>, stop:
             }
         };
         select! {
-            () = controller(Arc::clone(ctx), stop.clone()) => return,
+            () = controllers(Arc::clone(ctx), stop.clone()) => return,
             () = async { stop.cancelled().await; sleep(GRACE).await } => {
                 warn!("reconciles did not end in time; the next leader finishes them");
                 return;
@@ -108,24 +109,45 @@ async fn control(ctx: &Arc<Context>, mut leading: channel::Receiver<bool>, stop:
         ctx.metrics.leads(false);
         warn!(
             instance = ctx.identity,
-            "leadership is lost; the controller has been dropped"
+            "leadership is lost; the controllers have been dropped"
         );
     }
 }
 
-/// Reconciles what is announced, until `stop`; then ends what has begun.
-async fn controller(ctx: Arc<Context>, stop: Stop) {
-    let Some(models) = ctx.caches.models.get().cloned() else {
+/// Reconciles what is announced of all kinds, until `stop`; then ends what has begun.
+async fn controllers(ctx: Arc<Context>, stop: Stop) {
+    let of = || (Arc::clone(&ctx), stop.clone());
+    // Without UsagePlans that one ends at once: nothing holds their store.
+    join!(
+        Box::pin(controller(of(), CONCURRENCY, model::reconcile)),
+        Box::pin(controller(of(), FEW, key::reconcile)),
+        Box::pin(controller(of(), FEW, usage_plan::reconcile)),
+    );
+}
+
+/// The same for one kind.
+async fn controller<K, F>(
+    (ctx, stop): (Arc<Context>, Stop),
+    concurrency: u16,
+    reconcile: fn(Arc<Guarded<K>>, Arc<Context>) -> F,
+) where
+    K: Subject,
+    F: Future<Output = Result<Action, Error>> + Send + 'static,
+{
+    let Some(store) = K::subjects(&ctx.caches).store() else {
         return;
     };
-    let queue = announced(Arc::clone(&ctx)).take_until(stop.cancelled_owned());
-    let config = Config::default().concurrency(CONCURRENCY);
-    let reconciler = |object, ctx| Box::pin(counted(object, ctx));
+    let queue = announced::<K>(Arc::clone(&ctx)).take_until(stop.cancelled_owned());
+    let config = Config::default().concurrency(concurrency);
+    let reconciler = |object: Arc<Guarded<K>>, ctx: Arc<Context>| {
+        let task = reconcile(Arc::clone(&object), Arc::clone(&ctx));
+        Box::pin(counted(object, ctx, task))
+    };
     let results = applier(
         reconciler,
         error_policy,
         ctx,
-        models,
+        store,
         Box::pin(queue),
         config,
     );
@@ -140,41 +162,45 @@ async fn controller(ctx: Arc<Context>, stop: Stop) {
 }
 
 /// A reconcile, counted. The guard here is for what lies outside the one around the outcome.
-async fn counted(object: Arc<Guarded>, ctx: Arc<Context>) -> Result<Action, Error> {
+async fn counted<K: Subject>(
+    object: Arc<Guarded<K>>,
+    ctx: Arc<Context>,
+    task: impl Future<Output = Result<Action, Error>>,
+) -> Result<Action, Error> {
     let begun = ctx.boottime();
-    let result = guard(
-        WHOLE,
-        Box::pin(reconcile(Arc::clone(&object), Arc::clone(&ctx))),
-    )
-    .await;
+    let result = model::guard(WHOLE, Box::pin(task)).await;
     let took = ctx.boottime().saturating_sub(begun);
+    let kind = K::kind(&());
     match &result {
         Ok(_) => {
             ctx.attempts.forget(&object.uid().unwrap_or_default());
-            ctx.metrics.reconciled("Applied", took);
+            ctx.metrics.reconciled(&kind, "Applied", took);
         }
-        Err(error) => ctx
-            .metrics
-            .reconciled(error.failure().reason.as_str(), took),
+        Err(error) => {
+            let reason = error.failure().reason;
+            ctx.metrics.reconciled(&kind, reason.as_str(), took);
+        }
     }
     result
 }
 
 /// When to try again: never by time where only a change helps.
 #[expect(clippy::needless_pass_by_value, reason = "the signature is kube's")]
-fn error_policy(object: Arc<Guarded>, error: &Error, ctx: Arc<Context>) -> Action {
+fn error_policy<K: Subject>(object: Arc<Guarded<K>>, error: &Error, ctx: Arc<Context>) -> Action {
     let uid = object.uid().unwrap_or_default();
     if error.is_not_leader() {
-        // Either the controller is about to be dropped, or a renewal was late and has come.
+        // Either the controllers are about to be dropped, or a renewal was late and has come.
         return Action::requeue(FENCED);
     }
     let failure = error.failure();
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let kind = K::kind(&());
     if failure.terminal {
         ctx.attempts.forget(&uid);
         info!(
-            model.name = name,
-            model.namespace = namespace,
+            object.kind = &*kind,
+            object.name = name,
+            object.namespace = namespace,
             reason = failure.reason.as_str(),
             message = failure.message,
             "waits for a change"
@@ -183,8 +209,9 @@ fn error_policy(object: Arc<Guarded>, error: &Error, ctx: Arc<Context>) -> Actio
     }
     let pause = ctx.attempts.failed(&uid, error.retry_after());
     warn!(
-        model.name = name,
-        model.namespace = namespace,
+        object.kind = &*kind,
+        object.name = name,
+        object.namespace = namespace,
         reason = failure.reason.as_str(),
         message = failure.message,
         retry.seconds = pause.as_secs_f64(),

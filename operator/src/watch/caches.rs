@@ -1,35 +1,42 @@
-//! All caches of one operator, and the announcements that their changes make.
+//! All caches of one operator.
 //!
-//! Pure but for its channels. Filled by `watch`, corrected by `apply` and `observe`, read by
-//! `observe`; `readiness` asks what is still empty.
+//! Pure but for the channels of what is announced. Filled by `watch`, corrected by `apply` and
+//! `observe`, read by `observe`; `readiness` asks what is still empty.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
+use aimass_crds::{APIKey, ModelDeployment, UsagePlan};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::runtime::reflector::{ObjectRef, Store};
-use tokio::sync::broadcast;
 use tokio::time::sleep;
 
 use crate::cache::{Absence, Cache};
-use crate::readiness::is_filled;
-use crate::watch::Guarded;
+use crate::watch::holders::Holders;
 use crate::watch::references::References;
-
-/// Announcements that a slow listener may be behind before it is told to look at everything.
-const ANNOUNCEMENTS: usize = 4096;
+use crate::watch::subjects::{Subject, Subjects};
 
 /// How often is looked whether all caches are filled.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Which part of the cluster is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of it.
+    Cluster,
+    /// One namespace: UsagePlans, which are of none, are nothing to us.
+    Namespace,
+}
+
 /// What is known of the cluster.
 pub(crate) struct Caches {
-    /// Set by the stream of models before its first event.
-    pub(crate) models: OnceLock<Store<Guarded>>,
+    scope: Scope,
+    pub(crate) models: Subjects<ModelDeployment>,
+    pub(crate) keys: Subjects<APIKey>,
+    /// Empty for ever where one namespace is watched.
+    pub(crate) plans: Subjects<UsagePlan>,
     pub(crate) controller_revisions: Cache<ControllerRevision>,
     pub(crate) deployments: Cache<Deployment>,
     pub(crate) services: Cache<Service>,
@@ -40,14 +47,37 @@ pub(crate) struct Caches {
     /// Claims of users: that they exist.
     pub(crate) claims: Cache<()>,
     pub(crate) pods: Cache<aimass_plan::model::Pod>,
+    /// What models refer to.
     pub(crate) references: References,
-    announcements: broadcast::Sender<ObjectRef<Guarded>>,
+    /// What keys name.
+    pub(crate) holders: Holders,
 }
 
-impl Default for Caches {
-    fn default() -> Self {
+impl Subject for ModelDeployment {
+    fn subjects(caches: &Caches) -> &Subjects<Self> {
+        &caches.models
+    }
+}
+
+impl Subject for APIKey {
+    fn subjects(caches: &Caches) -> &Subjects<Self> {
+        &caches.keys
+    }
+}
+
+impl Subject for UsagePlan {
+    fn subjects(caches: &Caches) -> &Subjects<Self> {
+        &caches.plans
+    }
+}
+
+impl Caches {
+    pub(crate) fn new(scope: Scope) -> Self {
         Self {
-            models: OnceLock::new(),
+            scope,
+            models: Subjects::default(),
+            keys: Subjects::default(),
+            plans: Subjects::default(),
             controller_revisions: Cache::new(Absence::Doubted),
             deployments: Cache::new(Absence::Doubted),
             services: Cache::new(Absence::Doubted),
@@ -57,38 +87,20 @@ impl Default for Caches {
             claims: Cache::new(Absence::Believed),
             pods: Cache::new(Absence::Believed),
             references: References::default(),
-            announcements: broadcast::Sender::new(ANNOUNCEMENTS),
+            holders: Holders::default(),
         }
     }
-}
 
-impl Caches {
-    /// Something changed that concerns the model.
-    pub(crate) fn announce(&self, namespace: &str, model: &str) {
-        // Nobody listens while another instance leads: whoever begins looks at all models first.
-        drop(
-            self.announcements
-                .send(ObjectRef::new(model).within(namespace)),
-        );
+    /// Whether UsagePlans are watched.
+    pub(crate) fn has_plans(&self) -> bool {
+        self.scope == Scope::Cluster
     }
 
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<ObjectRef<Guarded>> {
-        self.announcements.subscribe()
-    }
-
-    /// Every model that is there.
-    pub(crate) fn all_models(&self) -> Vec<ObjectRef<Guarded>> {
-        let models = self.models.get().map(Store::state).unwrap_or_default();
-        models
-            .iter()
-            .map(|model| ObjectRef::from_obj(&**model))
-            .collect()
-    }
-
-    /// Each kind by its plural name, and whether its cache was filled once.
-    pub(crate) fn kinds(&self) -> [(&'static str, bool); 9] {
-        [
-            ("modeldeployments", self.models.get().is_some_and(is_filled)),
+    /// Each kind that is watched by its plural name, and whether its cache was filled once.
+    pub(crate) fn kinds(&self) -> Vec<(&'static str, bool)> {
+        let mut kinds = vec![
+            ("modeldeployments", self.models.is_filled()),
+            ("apikeys", self.keys.is_filled()),
             ("controllerrevisions", self.controller_revisions.is_filled()),
             ("deployments", self.deployments.is_filled()),
             ("services", self.services.is_filled()),
@@ -97,7 +109,11 @@ impl Caches {
             ("configmaps", self.config_maps.is_filled()),
             ("persistentvolumeclaims", self.claims.is_filled()),
             ("pods", self.pods.is_filled()),
-        ]
+        ];
+        if self.has_plans() {
+            kinds.push(("usageplans", self.plans.is_filled()));
+        }
+        kinds
     }
 
     /// Whether the cache of that kind was filled once.

@@ -144,7 +144,7 @@ pub(crate) fn owner(metadata: &ObjectMeta, model: &ObjectMeta) -> Owner {
 }
 
 /// What the source of a model refers to.
-pub(crate) fn reference(model: &Guarded) -> Option<(Kind, String)> {
+pub(crate) fn reference(model: &Guarded<ModelDeployment>) -> Option<(Kind, String)> {
     source_reference(&model.0.as_ref().ok()?.spec.model.source)
 }
 

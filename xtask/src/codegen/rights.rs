@@ -14,7 +14,11 @@ mod rbac;
 
 /// `charts/aimass/rules`: lists of rules that the templates take in.
 pub(super) fn files() -> Vec<Generated> {
-    let lists = [("models", rbac::CLUSTER), ("lease", rbac::LEASE)];
+    let lists = [
+        ("models", rbac::CLUSTER),
+        ("plans", rbac::PLANS),
+        ("lease", rbac::LEASE),
+    ];
     let file = |(name, rules): (&str, &[rbac::Rule])| Generated {
         path: format!("charts/aimass/rules/{name}.yaml"),
         text: yaml_header("operator/src/rbac.rs") + &rules.iter().map(rule).collect::<String>(),
@@ -47,7 +51,8 @@ mod tests {
 
     #[test]
     fn the_lists_are_yaml_with_every_rule() {
-        for (file, rules) in files().iter().zip([rbac::CLUSTER, rbac::LEASE]) {
+        let lists = [rbac::CLUSTER, rbac::PLANS, rbac::LEASE];
+        for (file, rules) in files().iter().zip(lists) {
             let parsed: Vec<Value> = serde_saphyr::from_str(&file.text).unwrap();
             assert_eq!(parsed.len(), rules.len(), "{}", file.text);
             assert!(

@@ -10,7 +10,7 @@ pub(crate) const PURE: [&str; 3] = ["crds", "protocol", "operator/plan"];
 /// the gateways' signals.
 const CLIENTS: [&str; 6] = [
     "operator/src/model/observe.rs",
-    "operator/src/model/report.rs",
+    "operator/src/report.rs",
     "operator/src/apply.rs",
     "operator/src/context.rs",
     "operator/src/lease.rs",

@@ -1,74 +1,124 @@
-//! Writes the status of a model, if it changed, and publishes Events about what changed.
+//! Writes the status of an object, if it changed, and publishes Events about what changed.
 //!
-//! Writes only, and only `/status` and Events. Called by `model::reconcile` at every exit.
+//! Writes only, and only `/status` and Events. Called by each kind's `reconcile` at every exit.
 
-use aimass_crds::{ModelDeployment, ModelDeploymentStatus};
+use aimass_crds::{APIKey, ModelDeployment, UsagePlan};
 use aimass_plan::event::{EventKind, EventRecord};
-use aimass_plan::model::{events, undecodable};
+use aimass_plan::{key, model, usage_plan};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::core::error_boundary::InvalidObject;
+use kube::core::object::HasStatus;
 use kube::runtime::controller::Action;
-use kube::{Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::{debug, warn};
 
 use crate::apply::MANAGER;
 use crate::context::{Context, resource_of};
 use crate::error::{Cause, Error, cause, said, shorten};
+use crate::watch::Subject;
 
 /// Who publishes, in the words of the Events API.
 const CONTROLLER: &str = "aimass.dev/operator";
 
-/// Writes `status` unless the model has it already.
-pub(crate) async fn report(
-    ctx: &Context,
-    model: &ModelDeployment,
-    status: ModelDeploymentStatus,
-) -> Result<(), Error> {
-    let before = model.status.clone().unwrap_or_default();
+/// A kind whose status is reported.
+pub(crate) trait Reported: Subject + HasStatus {
+    /// Access to the objects of the namespace; of a kind without one, to all.
+    fn api(ctx: &Context, namespace: &str) -> Api<Self>;
+    /// What changed, in the words of Events.
+    fn events(before: &Self::Status, after: &Self::Status) -> Vec<EventRecord>;
+    /// The status of an object that does not decode.
+    fn undecodable(
+        metadata: &ObjectMeta,
+        before: Option<&Self::Status>,
+        message: &str,
+        now: Timestamp,
+    ) -> Self::Status;
+}
+
+macro_rules! reported {
+    ($kind:ty, $plan:ident, $api:expr) => {
+        impl Reported for $kind {
+            fn api(ctx: &Context, namespace: &str) -> Api<Self> {
+                $api(ctx, namespace)
+            }
+            fn events(before: &Self::Status, after: &Self::Status) -> Vec<EventRecord> {
+                $plan::events(before, after)
+            }
+            fn undecodable(
+                metadata: &ObjectMeta,
+                before: Option<&Self::Status>,
+                message: &str,
+                now: Timestamp,
+            ) -> Self::Status {
+                $plan::undecodable(metadata, before, message, now)
+            }
+        }
+    };
+}
+
+reported!(ModelDeployment, model, Context::api);
+reported!(APIKey, key, Context::api);
+reported!(UsagePlan, usage_plan, |ctx: &Context, _namespace: &str| {
+    ctx.api_of_cluster()
+});
+
+/// Writes `status` unless the object has it already.
+pub(crate) async fn report<K>(ctx: &Context, object: &K, status: K::Status) -> Result<(), Error>
+where
+    K: Reported,
+    K::Status: Clone + Default + PartialEq + Serialize,
+{
+    let before = object.status().cloned().unwrap_or_default();
     if before == status {
         return Ok(());
     }
-    let patch = patch(&model.metadata, &status);
-    let name = model.name_any();
-    let namespace = model.namespace().unwrap_or_default();
+    let patch = patch::<K>(object.meta(), &status);
+    let name = object.name_any();
+    let namespace = object.namespace().unwrap_or_default();
     let params = PatchParams::apply(MANAGER).force();
-    let api = ctx.api::<ModelDeployment>(&namespace);
+    let api = K::api(ctx, &namespace);
     match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
-        Ok(reported) => ctx.overlay.reported(reported),
-        Err(error) => return tolerate(&name, error),
+        Ok(reported) => K::subjects(&ctx.caches).overlay.reported(reported),
+        Err(error) => return tolerate::<K>(&name, error),
     }
-    for event in events(&before, &status) {
-        publish(ctx, model, event).await;
+    for event in K::events(&before, &status) {
+        publish(ctx, object, event).await;
     }
     Ok(())
 }
 
 /// The status, for exactly the object that it was computed from: one of the same name that came
 /// after it has another uid and refuses it.
-fn patch(metadata: &ObjectMeta, status: impl Serialize) -> Value {
+fn patch<K: Reported>(metadata: &ObjectMeta, status: impl Serialize) -> Value {
+    let metadata = ObjectMeta {
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        ..ObjectMeta::default()
+    };
     json!({
-        "apiVersion": ModelDeployment::api_version(&()),
-        "kind": ModelDeployment::kind(&()),
-        "metadata": {
-            "name": metadata.name,
-            "namespace": metadata.namespace,
-            "uid": metadata.uid,
-        },
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": metadata,
         "status": status,
     })
 }
 
 /// An object that is gone, or was replaced by one of the same name, needs no report.
-fn tolerate(name: &str, error: kube::Error) -> Result<(), Error> {
+fn tolerate<K: Reported>(name: &str, error: kube::Error) -> Result<(), Error> {
+    let resource = resource_of::<K>(&());
     match cause(&error) {
         Cause::NotFound | Cause::Conflict => {
             debug!(
-                model.name = name,
+                object.resource = resource,
+                object.name = name,
                 error = said(&error),
                 "gone; nothing is reported"
             );
@@ -76,7 +126,7 @@ fn tolerate(name: &str, error: kube::Error) -> Result<(), Error> {
         }
         _ => Err(Error::Call {
             verb: "patch",
-            resource: format!("{}/status", resource_of::<ModelDeployment>(&())),
+            resource: format!("{resource}/status"),
             name: name.to_owned(),
             source: Box::new(error),
         }),
@@ -84,8 +134,8 @@ fn tolerate(name: &str, error: kube::Error) -> Result<(), Error> {
 }
 
 /// Publishes one Event, or logs why not.
-async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
-    let uid = model.uid().unwrap_or_default();
+async fn publish<K: Reported>(ctx: &Context, object: &K, event: EventRecord) {
+    let uid = object.uid().unwrap_or_default();
     let EventRecord { kind, reason, note } = event;
     if !ctx.published.may(&uid, reason.as_str(), ctx.boottime()) {
         return;
@@ -94,17 +144,18 @@ async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
         EventKind::Normal => "Normal",
         EventKind::Warning => "Warning",
     };
-    let namespace = model.namespace().unwrap_or_default();
+    // The Events API wants those of objects without a namespace there.
+    let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
     let event = v1::Event {
         metadata: ObjectMeta {
             // A prefix must be a name but for a dash at its end.
-            generate_name: Some(format!("{}-", model.name_any())),
+            generate_name: Some(format!("{}-", object.name_any())),
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
         },
         regarding: Some(ObjectReference {
             resource_version: None,
-            ..model.object_ref(&())
+            ..object.object_ref(&())
         }),
         event_time: Some(MicroTime(ctx.now())),
         reporting_controller: Some(CONTROLLER.to_owned()),
@@ -118,8 +169,9 @@ async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
     let api = ctx.api::<v1::Event>(&namespace);
     if let Err(error) = api.create(&PostParams::default(), &event).await {
         warn!(
-            model.name = model.name_any(),
-            model.namespace = namespace,
+            object.kind = &*K::kind(&()),
+            object.name = object.name_any(),
+            object.namespace = namespace,
             event.reason = reason.as_str(),
             error = said(&error),
             "failed to publish an event"
@@ -128,50 +180,57 @@ async fn publish(ctx: &Context, model: &ModelDeployment, event: EventRecord) {
 }
 
 /// Says of an object that it does not decode, and where. Whatever else its status says stays.
-pub(crate) async fn report_undecodable(
+pub(crate) async fn report_undecodable<K>(
     ctx: &Context,
     invalid: &InvalidObject,
-) -> Result<Action, Error> {
+) -> Result<Action, Error>
+where
+    K: Reported,
+    K::Status: PartialEq + Serialize + DeserializeOwned,
+{
     let name = invalid.metadata.name.clone().unwrap_or_default();
     let namespace = invalid.metadata.namespace.clone().unwrap_or_default();
-    let kind = ApiResource::erase::<ModelDeployment>(&());
+    let kind = ApiResource::erase::<K>(&());
     let api = ctx.api_with::<DynamicObject>(&namespace, &kind);
     let object = match api.get_opt(&name).await {
         Ok(Some(object)) if object.metadata.deletion_timestamp.is_none() => object,
         Ok(_) => return Ok(Action::await_change()),
         Err(error) => {
-            return tolerate(&name, error).map(|()| Action::await_change());
+            return tolerate::<K>(&name, error).map(|()| Action::await_change());
         }
     };
-    let message = where_it_fails(&object).unwrap_or_else(|| invalid.error.clone());
+    let message = where_it_fails::<K>(&object).unwrap_or_else(|| invalid.error.clone());
     let message = shorten(&format!(
         "the stored object does not decode: {message}: correct it"
     ));
     // Of a status that does not decode either nothing can be kept.
     let before = object.data.get("status").cloned();
-    let before = before.and_then(|status| serde_json::from_value(status).ok());
-    let status = undecodable(&object.metadata, before.as_ref(), &message, ctx.now());
+    let before: Option<K::Status> = before.and_then(|status| serde_json::from_value(status).ok());
+    let status = K::undecodable(&object.metadata, before.as_ref(), &message, ctx.now());
     if before.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
-    let patch = patch(&object.metadata, status);
+    let patch = patch::<K>(&object.metadata, status);
     let params = PatchParams::apply(MANAGER).force();
     match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
         Ok(_) => Ok(Action::await_change()),
-        Err(error) => tolerate(&name, error).map(|()| Action::await_change()),
+        Err(error) => tolerate::<K>(&name, error).map(|()| Action::await_change()),
     }
 }
 
 /// The path at which an object does not decode, and why.
-fn where_it_fails(object: &DynamicObject) -> Option<String> {
+fn where_it_fails<K: Reported>(object: &DynamicObject) -> Option<String> {
     let object = serde_json::to_value(object).ok()?;
-    let error = serde_path_to_error::deserialize::<_, ModelDeployment>(object).err()?;
+    let error = serde_path_to_error::deserialize::<_, K>(object).err()?;
     Some(format!("{}: {}", error.path(), error.inner()))
 }
 
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 mod tests {
+    use aimass_crds::ModelDeploymentStatus;
+    use kube::Resource;
+
     use super::*;
     use crate::transcript::{context, refused};
 
@@ -192,7 +251,7 @@ mod tests {
             json!({"model": {"source": {"configMap": {"name": 7}}}}),
             json!({}),
         );
-        let text = where_it_fails(&object).unwrap();
+        let text = where_it_fails::<ModelDeployment>(&object).unwrap();
         assert!(
             text.starts_with("spec.model.source.configMap.name: invalid type"),
             "{text}"
@@ -208,7 +267,9 @@ mod tests {
             metadata: model().metadata,
         };
         let (ctx, transcript) = context([(200, broken.clone()), (200, broken.clone())]);
-        report_undecodable(&ctx, &invalid).await.unwrap();
+        report_undecodable::<ModelDeployment>(&ctx, &invalid)
+            .await
+            .unwrap();
         let status = transcript.all()[1].body["status"].clone();
         assert_eq!(status["replicas"], 2, "what was known stays");
         let text = status["conditions"].to_string();
@@ -219,7 +280,9 @@ mod tests {
         let mut marked = broken;
         marked["status"] = status;
         let (ctx, transcript) = context([(200, marked)]);
-        report_undecodable(&ctx, &invalid).await.unwrap();
+        report_undecodable::<ModelDeployment>(&ctx, &invalid)
+            .await
+            .unwrap();
         assert_eq!(transcript.lines().len(), 1, "nothing is left to say");
     }
 
@@ -260,7 +323,7 @@ mod tests {
         assert_eq!(asked.body["metadata"]["uid"], "u");
         assert_eq!(asked.body["status"], json!({"replicas": 3}));
         assert_eq!(asked.body.get("spec"), None);
-        let newest = ctx.overlay.newest(&model());
+        let newest = ctx.caches.models.overlay.newest(&model());
         assert_eq!(newest.metadata.resource_version.as_deref(), Some("9"));
     }
 
@@ -272,5 +335,29 @@ mod tests {
         }
         let (ctx, _) = context([refused(500, "no")]);
         assert!(report(&ctx, &model(), status(3)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn of_an_object_without_a_namespace_the_status_is_written_and_the_event_told_in_default()
+    {
+        let plan = json!({
+            "apiVersion": "aimass.dev/v1alpha1", "kind": "UsagePlan",
+            "metadata": {"name": "free", "uid": "u", "resourceVersion": "7"},
+            "spec": {"concurrency": 4},
+        });
+        let plan: UsagePlan = serde_json::from_value(plan).unwrap();
+        let status = UsagePlan::undecodable(plan.meta(), None, "why", Timestamp::UNIX_EPOCH);
+        let answer = serde_json::to_value(&plan).unwrap();
+        let (ctx, transcript) = context([(200, answer), refused(403, "no")]);
+        report(&ctx, &plan, status).await.unwrap();
+        assert_eq!(
+            transcript.lines(),
+            [
+                "PATCH /apis/aimass.dev/v1alpha1/usageplans/free/status",
+                "POST /apis/events.k8s.io/v1/namespaces/default/events",
+            ]
+        );
+        let metadata = &transcript.all()[0].body["metadata"];
+        assert_eq!(metadata, &json!({"name": "free", "uid": "u"}));
     }
 }

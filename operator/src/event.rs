@@ -1,4 +1,4 @@
-//! Events about a model, published at most once per reason in five minutes.
+//! Events about an object, published at most once per reason in five minutes.
 //!
 //! Called by `report` after a status was written. An Event is a courtesy: failing to publish one is
 //! logged and otherwise ignored.
