@@ -24,6 +24,8 @@ pub struct Settings {
     pub elects: bool,
     /// The image of the model server.
     pub server_image: &'static str,
+    /// The namespace that the gateways would be in, if there are any.
+    pub gateway: Option<&'static str>,
 }
 
 impl Default for Settings {
@@ -31,6 +33,7 @@ impl Default for Settings {
         Self {
             elects: false,
             server_image: SERVER_IMAGE,
+            gateway: None,
         }
     }
 }
@@ -177,7 +180,7 @@ async fn launch(
             allow_hosts: Vec::new(),
             traces: None,
             gateway_url: None,
-            gateway_namespace: None,
+            gateway_namespace: settings.gateway.map(str::to_owned),
             operator_namespace: None,
         },
     };

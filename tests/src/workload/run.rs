@@ -26,7 +26,8 @@ pub struct Run {
     pub kubelet: Kubelet,
     /// The instance that lives now.
     pub operator: Option<Operator>,
-    settings: Settings,
+    /// How the next one is set up.
+    pub settings: Settings,
     /// How often it was started anew.
     pub restarts: u32,
 }

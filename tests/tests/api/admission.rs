@@ -7,7 +7,8 @@ use aimass_tests::args::repository;
 use aimass_tests::cluster::{Cluster, Namespace, definitions};
 use aimass_tests::models;
 use aimass_tests::walker;
-use kube::api::{DynamicObject, PostParams};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 
 #[test]
@@ -23,7 +24,7 @@ fn every_field_of_every_schema_has_a_bound_and_none_names_a_namespace() {
     }
 }
 
-/// A change to a good model, and the words of the refusal; none: it is taken.
+/// A change to a good object, and the words of the refusal; none: it is taken.
 struct Row(&'static str, Value, Option<&'static str>);
 
 fn ok(pointer: &'static str, value: Value) -> Row {
@@ -34,6 +35,7 @@ fn bad(pointer: &'static str, value: Value, words: &'static str) -> Row {
     Row(pointer, value, Some(words))
 }
 
+const RANGES: &str = "each must be a CIDR such as 10.0.0.0/8 or 2001:db8::/32";
 const SOURCE: &str = "/spec/model/source";
 const NAME: &str = "/metadata/name";
 const RESOURCES: &str = "/spec/runtime/resources";
@@ -163,6 +165,29 @@ fn rules() -> Vec<Row> {
             json!({"rollingUpdate": {"maxSurge": "0%", "maxUnavailable": "0%"}}),
             surge,
         ),
+        ok(
+            "/spec/traffic",
+            json!({"requestTimeout": "1h", "maxRequestBytes": "256Mi", "retry": "Never"}),
+        ),
+        bad(
+            "/spec/traffic",
+            json!({"requestTimeout": "99ms"}),
+            "must be between 100ms and 1h",
+        ),
+        bad(
+            "/spec/traffic",
+            json!({"maxRequestBytes": "257Mi"}),
+            "must be between 1Ki and 256Mi",
+        ),
+        ok(
+            "/spec/access",
+            json!({"mode": "Authenticated", "allowedCIDRs": ["10.0.0.0/8", "2001:db8::/32"]}),
+        ),
+        bad(
+            "/spec/access",
+            json!({"allowedCIDRs": ["10.0.0.0"]}),
+            RANGES,
+        ),
         ok(ROLLOUT, json!({"progressDeadline": "30s"})),
         bad(
             ROLLOUT,
@@ -174,6 +199,80 @@ fn rules() -> Vec<Row> {
             json!({"progressDeadline": "25h"}),
             "must be between 30s and 24h",
         ),
+    ]
+}
+
+fn key() -> Value {
+    json!({
+        "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey", "metadata": {"name": "ana"},
+        "spec": {"models": ["iris"], "credentials": [credential("7GmYq2TbX0aZ")]},
+    })
+}
+
+fn credential(id: &str) -> Value {
+    json!({"id": id, "sha256": "ab".repeat(32)})
+}
+
+/// The same of APIKeys, and what their schema alone refuses.
+fn of_keys() -> Vec<Row> {
+    let (models, credentials) = ("/spec/models", "/spec/credentials");
+    vec![
+        ok(models, json!(["*"])),
+        bad(models, json!(["*", "iris"]), "'*' must stand alone"),
+        bad(models, json!([]), "spec.models"),
+        bad(models, json!(["Iris"]), "spec.models"),
+        ok("/spec/allowedCIDRs", json!(["0.0.0.0/0", "::1/128"])),
+        bad("/spec/allowedCIDRs", json!(["::ffff:10.0.0.0/104"]), RANGES),
+        ok("/spec/expiresAt", json!("2027-06-30T00:00:00Z")),
+        bad("/spec/expiresAt", json!("next year"), "spec.expiresAt"),
+        ok("/spec/plan", json!("free")),
+        bad("/spec/plan", json!("a.b"), "spec.plan"),
+        ok(
+            credentials,
+            json!([credential("7GmYq2TbX0aZ"), credential("8GmYq2TbX0aZ")]),
+        ),
+        bad(
+            credentials,
+            json!([credential("7GmYq2TbX0aZ"), credential("7GmYq2TbX0aZ")]),
+            "Duplicate value",
+        ),
+        bad(
+            credentials,
+            json!([credential("short")]),
+            "spec.credentials",
+        ),
+        bad(credentials, json!([]), "spec.credentials"),
+    ]
+}
+
+fn plan() -> Value {
+    json!({
+        "apiVersion": "aimass.dev/v1alpha1", "kind": "UsagePlan", "metadata": {"name": "free"},
+        "spec": {"concurrency": 4},
+    })
+}
+
+/// The same of UsagePlans.
+fn of_plans() -> Vec<Row> {
+    let rates =
+        |name: &str, window: &str| json!([{"name": name, "requests": 60, "window": window}]);
+    let at = "/spec/rates";
+    vec![
+        bad(NAME, json!("a.b"), "metadata.name must be a DNS label"),
+        bad(
+            "/spec",
+            json!({"mode": "Shadow"}),
+            "at least one of rates, concurrency must be set",
+        ),
+        ok(at, rates("per-minute", "1m")),
+        bad(
+            at,
+            rates("inflight", "1m"),
+            "inflight is what the RateLimit headers call the limit of concurrency",
+        ),
+        bad(at, rates("per-minute", "25h"), "must be between 1s and 24h"),
+        bad(at, rates("Per minute", "1m"), "spec.rates"),
+        bad("/spec/mode", json!("Off"), "spec.mode"),
     ]
 }
 
@@ -259,20 +358,37 @@ async fn dry_run(ns: &Namespace, object: &Value) -> Result<(), String> {
         field_manager: None,
     };
     let object: DynamicObject = serde_json::from_value(object.clone()).expect("an object");
-    match models::api(ns).create(&params, &object).await {
+    match api(ns, &object).create(&params, &object).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) => Err(status.message.clone()),
         Err(error) => panic!("{error}"),
     }
 }
 
-async fn check(rows: Vec<Row>) -> BTreeSet<&'static str> {
+/// The objects of the same kind, with the harness's own rights.
+fn api(ns: &Namespace, object: &DynamicObject) -> Api<DynamicObject> {
+    let kind = object
+        .types
+        .as_ref()
+        .map_or("", |types| types.kind.as_str());
+    let of = |plural| {
+        let kind = GroupVersionKind::gvk("aimass.dev", "v1alpha1", kind);
+        ApiResource::from_gvk_with_plural(&kind, plural)
+    };
+    match kind {
+        "APIKey" => Api::namespaced_with(ns.client.clone(), &ns.name, &of("apikeys")),
+        "UsagePlan" => Api::all_with(ns.client.clone(), &of("usageplans")),
+        _ => models::api(ns),
+    }
+}
+
+async fn check(good: Value, rows: Vec<Row>) -> BTreeSet<&'static str> {
     let cluster = Cluster::connect().await;
     let ns = cluster.namespace("admission").await;
     let mut wrong = Vec::new();
     let mut broken = BTreeSet::new();
     for Row(pointer, value, expect) in rows {
-        let object = models::with(models::model("iris", 1), pointer, value.clone());
+        let object = models::with(good.clone(), pointer, value.clone());
         let answer = dry_run(&ns, &object).await;
         match (expect, &answer) {
             (None, Ok(())) => {}
@@ -290,7 +406,9 @@ async fn check(rows: Vec<Row>) -> BTreeSet<&'static str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c26_each_rule_is_kept_and_broken_by_an_example() {
-    let broken = check(rules()).await;
+    let mut broken = check(models::model("iris", 1), rules()).await;
+    broken.extend(check(key(), of_keys()).await);
+    broken.extend(check(plan(), of_plans()).await);
     // No rule without an example: each message of the schema was heard.
     for definition in definitions() {
         for message in messages(&definition) {
@@ -328,21 +446,26 @@ fn messages(definition: &impl serde::Serialize) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c26_values_beyond_their_form_are_refused_with_their_path() {
-    check(forms()).await;
+    check(models::model("iris", 1), forms()).await;
 }
 
 /// What `kubectl` sends with `--validate=strict`, its default.
 async fn strict(ns: &Namespace, object: &Value, dry_run: bool) -> Result<Value, String> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
-    let (group, kind) = match object["kind"].as_str() {
-        Some("ConfigMap") => ("api/v1", "configmaps"),
-        _ => ("apis/aimass.dev/v1alpha1", "modeldeployments"),
+    let within = format!("namespaces/{}/", ns.name);
+    let (group, within, kind) = match object["kind"].as_str() {
+        Some("ConfigMap") => ("api/v1", within.as_str(), "configmaps"),
+        Some("APIKey") => ("apis/aimass.dev/v1alpha1", within.as_str(), "apikeys"),
+        Some("UsagePlan") => ("apis/aimass.dev/v1alpha1", "", "usageplans"),
+        _ => (
+            "apis/aimass.dev/v1alpha1",
+            within.as_str(),
+            "modeldeployments",
+        ),
     };
     let dry = if dry_run { "&dryRun=All" } else { "" };
-    let path = format!(
-        "/{group}/namespaces/{}/{kind}/{name}?fieldManager=kubectl&fieldValidation=Strict{dry}",
-        ns.name
-    );
+    let path =
+        format!("/{group}/{within}{kind}/{name}?fieldManager=kubectl&fieldValidation=Strict{dry}");
     let request = http::Request::patch(path)
         .header("content-type", "application/apply-patch+yaml")
         .body(object.to_string().into_bytes())
@@ -390,7 +513,8 @@ async fn p20_every_example_is_valid_against_this_api_server() {
             .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         for document in documents {
             let kind = document["kind"].as_str().unwrap_or_default();
-            if !matches!(kind, "ModelDeployment" | "ConfigMap") {
+            let ours = ["ModelDeployment", "APIKey", "UsagePlan", "ConfigMap"];
+            if !ours.contains(&kind) {
                 continue;
             }
             if let Err(refusal) = strict(&ns, &document, true).await {

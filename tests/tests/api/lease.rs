@@ -20,6 +20,7 @@ use tokio::time::Instant;
 const ELECTS: Settings = Settings {
     elects: true,
     server_image: SERVER_IMAGE,
+    gateway: None,
 };
 
 /// Two replicas of the operator over one model that serves; the first one leads.

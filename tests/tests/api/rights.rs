@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use aimass_tests::cluster::Cluster;
+use aimass_tests::cluster::{Cluster, Namespace};
 use aimass_tests::eventually;
 use aimass_tests::faults::point::Verb;
 use aimass_tests::models;
@@ -12,7 +12,7 @@ use aimass_tests::operator::{Settings, rules};
 use aimass_tests::pods::Behaviour;
 use aimass_tests::workload::Run;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
@@ -61,11 +61,35 @@ fn no_rule_is_a_wildcard_or_reaches_secrets() {
     }
 }
 
+/// Two keys: one that is well, and one whose end the API server takes for a time and nobody else does.
+async fn keys(ns: &Namespace) {
+    let kind = GroupVersionKind::gvk("aimass.dev", "v1alpha1", "APIKey");
+    let resource = ApiResource::from_gvk_with_plural(&kind, "apikeys");
+    let api: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource);
+    for (name, id, end) in [
+        ("ana", "7GmYq2TbX0aZ", "2030-06-30T00:00:00Z"),
+        ("ben", "8GmYq2TbX0aZ", "2030-06-30T00:00:00+99:99"),
+    ] {
+        let key = json!({
+            "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey", "metadata": {"name": name},
+            "spec": {
+                "models": ["iris"], "expiresAt": end,
+                "credentials": [{"id": id, "sha256": "ab".repeat(32)}],
+            },
+        });
+        let key: DynamicObject = serde_json::from_value(key).expect("an object");
+        api.create(&PostParams::default(), &key)
+            .await
+            .expect("the API server takes it");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p2_rights_that_are_granted_are_used() {
     let cluster = Cluster::connect().await;
     let settings = Settings {
         elects: true,
+        gateway: Some("gateways"),
         ..Settings::default()
     };
     let mut run = Run::start(&cluster, "p2", settings).await;
@@ -101,6 +125,7 @@ async fn p2_rights_that_are_granted_are_used() {
     );
     models::apply(&run.ns, &missing).await.expect("it is valid");
     store_undecodable(&run.ns).await;
+    keys(&run.ns).await;
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": "models"},
         "spec": {
@@ -171,6 +196,23 @@ async fn p2_rights_that_are_granted_are_used() {
         }
     };
     eventually(wait, "old revisions are gone", one_revision).await;
+    // Without a gateway nothing shields pods any more.
+    run.settings.gateway = None;
+    run.restart().await;
+    let unshielded = || async {
+        let objects = normal::objects(&client, &name)
+            .await
+            .map_err(|e| e.to_string())?;
+        let policies = objects
+            .iter()
+            .filter(|o| o.types.as_ref().is_some_and(|t| t.kind == "NetworkPolicy"));
+        match policies.count() {
+            0 => Ok(()),
+            left => Err(format!("{left} NetworkPolicies are left")),
+        }
+    };
+    eventually(wait, "the policies are gone", unshielded).await;
+    run.silence(wait).await.expect("it rests again");
     let operator = run.operator.take().expect("it runs");
     operator.stop().await.expect("it stops");
 
