@@ -1,6 +1,7 @@
 //! The one table of what can go wrong for a caller: kind, HTTP status, gRPC status, text.
 //!
-//! Pure. Made by the codecs and by the server's admission and batcher; rendered by the server's routes.
+//! Pure. Made by the codecs, by the server's admission and batcher, by the gateway's phases; rendered by the routes of
+//! both.
 //! Texts hold no paths, addresses or header values but those the caller sent, cut by [`cut`].
 
 mod code;
@@ -38,16 +39,24 @@ pub enum Kind {
     EngineRejected,
     /// The encoded answer would exceed the limit.
     ResultTooLarge,
+    /// No credential, or one that is not known, or no longer. The gateway's.
+    Unauthenticated,
+    /// A credential that is known, for what it is not allowed. The gateway's.
+    Forbidden,
     /// The body came in more slowly than the limit allows.
     BodyTooSlow,
     /// The inflated body exceeds the limit.
     BodyTooLarge,
     /// A `Content-Encoding` other than gzip and deflate.
     UnsupportedEncoding,
+    /// The caller's own limit is reached. The gateway's.
+    RateLimited,
     /// The caller went away. Never sent; counted and logged.
     Cancelled,
     /// A defect of ours.
     Internal,
+    /// A pod broke off, or answered what is no answer. The gateway's.
+    UpstreamBroken,
     /// No capacity at the moment.
     Overloaded,
     /// The model is loading, broken or suspended.
@@ -60,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::BadRoute,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -72,11 +81,15 @@ impl Kind {
         Self::UnknownLabel,
         Self::EngineRejected,
         Self::ResultTooLarge,
+        Self::Unauthenticated,
+        Self::Forbidden,
         Self::BodyTooSlow,
         Self::BodyTooLarge,
         Self::UnsupportedEncoding,
+        Self::RateLimited,
         Self::Cancelled,
         Self::Internal,
+        Self::UpstreamBroken,
         Self::Overloaded,
         Self::NotReady,
         Self::Draining,
@@ -95,11 +108,15 @@ impl Kind {
             Self::UnknownLabel => "unknown_label",
             Self::EngineRejected => "engine_rejected",
             Self::ResultTooLarge => "result_too_large",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::BodyTooSlow => "body_too_slow",
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::RateLimited => "rate_limited",
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
+            Self::UpstreamBroken => "upstream_broken",
             Self::Overloaded => "overloaded",
             Self::NotReady => "not_ready",
             Self::Draining => "draining",
@@ -117,13 +134,17 @@ impl Kind {
             | Self::UnknownLabel
             | Self::EngineRejected
             | Self::ResultTooLarge => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
             Self::NotFound | Self::UnknownModel | Self::UnknownVersion => 404,
             Self::MethodNotAllowed => 405,
             Self::BodyTooSlow => 408,
             Self::BodyTooLarge => 413,
             Self::UnsupportedEncoding => 415,
+            Self::RateLimited => 429,
             Self::Cancelled => 499,
             Self::Internal => 500,
+            Self::UpstreamBroken => 502,
             Self::Overloaded | Self::NotReady | Self::Draining => 503,
             Self::Deadline => 504,
         }
@@ -172,6 +193,19 @@ impl Error {
         )
     }
 
+    /// No credential, or one that is unknown, expired, revoked or used from elsewhere: a caller cannot tell which.
+    pub fn unauthenticated() -> Self {
+        Self::new(Kind::Unauthenticated, "Missing or unknown API key")
+    }
+
+    /// The caller's key does not name `model`, which is in its own project.
+    pub fn forbidden(model: &str) -> Self {
+        Self::new(
+            Kind::Forbidden,
+            format!("This key may not call model {}", cut(model)),
+        )
+    }
+
     /// The body's rate fell below the limit.
     pub fn body_too_slow() -> Self {
         Self::new(Kind::BodyTooSlow, "Request body arrived too slowly")
@@ -210,6 +244,14 @@ impl Error {
         Self::new(Kind::BadRequest, text)
     }
 
+    /// The caller has reached its limit `policy`.
+    pub fn rate_limited(policy: &str) -> Self {
+        Self::new(
+            Kind::RateLimited,
+            format!("Rate limit \"{}\" exceeded", cut(policy)),
+        )
+    }
+
     /// The caller went away.
     pub fn cancelled() -> Self {
         Self::new(Kind::Cancelled, "Cancelled")
@@ -220,6 +262,14 @@ impl Error {
         Self::new(
             Kind::Internal,
             format!("Internal error, request {request_id}"),
+        )
+    }
+
+    /// A pod reset the connection, or sent what is no HTTP answer.
+    pub fn upstream_broken() -> Self {
+        Self::new(
+            Kind::UpstreamBroken,
+            "The model server broke the connection",
         )
     }
 
@@ -237,6 +287,11 @@ impl Error {
             Kind::NotReady,
             format!("Model {} is not ready: {reason}", cut(model)),
         )
+    }
+
+    /// `model` is turned off until its owner turns it on again.
+    pub fn suspended(model: &str) -> Self {
+        Self::new(Kind::NotReady, format!("Model {} is suspended", cut(model)))
     }
 
     /// The process is stopping.
@@ -365,6 +420,8 @@ mod tests {
         );
         let loading = Error::not_ready("m", "Loading");
         check(&loading, "not_ready", 503, "Model m is not ready: Loading");
+        let suspended = Error::suspended("m");
+        check(&suspended, "not_ready", 503, "Model m is suspended");
         check(
             &Error::draining(),
             "draining",
@@ -379,6 +436,24 @@ mod tests {
         );
         let origin = "Origin header is missing in CORS preflight";
         check(&Error::missing_origin(), "bad_request", 400, origin);
+    }
+
+    #[test]
+    fn each_text_of_the_gateway_has_its_kind_and_status() {
+        check(
+            &Error::unauthenticated(),
+            "unauthenticated",
+            401,
+            "Missing or unknown API key",
+        );
+        let forbidden = Error::forbidden("m");
+        let text = "This key may not call model m";
+        check(&forbidden, "forbidden", 403, text);
+        let limited = Error::rate_limited("per-minute");
+        let text = "Rate limit \"per-minute\" exceeded";
+        check(&limited, "rate_limited", 429, text);
+        let text = "The model server broke the connection";
+        check(&Error::upstream_broken(), "upstream_broken", 502, text);
     }
 
     #[test]

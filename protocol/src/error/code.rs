@@ -1,6 +1,6 @@
 //! The gRPC status of each kind of error.
 //!
-//! Data. Beside the HTTP status in `error`; used by the server's gRPC routes.
+//! Data. Beside the HTTP status in `error`; used by the gRPC routes.
 
 use crate::error::Kind;
 
@@ -15,6 +15,10 @@ pub enum Code {
     DeadlineExceeded,
     /// 5: no such model, version or service.
     NotFound,
+    /// 7: the caller is known, and not allowed.
+    PermissionDenied,
+    /// 8: the caller has reached its limit.
+    ResourceExhausted,
     /// 11: the message is too large.
     OutOfRange,
     /// 12: no such method, or not in this form.
@@ -23,6 +27,8 @@ pub enum Code {
     Internal,
     /// 14: not now.
     Unavailable,
+    /// 16: the caller is not known.
+    Unauthenticated,
 }
 
 impl Code {
@@ -33,10 +39,13 @@ impl Code {
             Self::InvalidArgument => 3,
             Self::DeadlineExceeded => 4,
             Self::NotFound => 5,
+            Self::PermissionDenied => 7,
+            Self::ResourceExhausted => 8,
             Self::OutOfRange => 11,
             Self::Unimplemented => 12,
             Self::Internal => 13,
             Self::Unavailable => 14,
+            Self::Unauthenticated => 16,
         }
     }
 }
@@ -57,11 +66,16 @@ impl Kind {
             | Self::EngineRejected
             | Self::ResultTooLarge => Code::InvalidArgument,
             Self::UnknownModel | Self::UnknownVersion => Code::NotFound,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::PermissionDenied,
+            Self::RateLimited => Code::ResourceExhausted,
             Self::BodyTooLarge => Code::OutOfRange,
             Self::BodyTooSlow | Self::Deadline => Code::DeadlineExceeded,
             Self::Cancelled => Code::Cancelled,
             Self::Internal => Code::Internal,
-            Self::Overloaded | Self::NotReady | Self::Draining => Code::Unavailable,
+            Self::UpstreamBroken | Self::Overloaded | Self::NotReady | Self::Draining => {
+                Code::Unavailable
+            }
         }
     }
 }
@@ -85,11 +99,15 @@ mod tests {
             ("unknown_label", 3),
             ("engine_rejected", 3),
             ("result_too_large", 3),
+            ("unauthenticated", 16),
+            ("forbidden", 7),
             ("body_too_slow", 4),
             ("body_too_large", 11),
             ("unsupported_encoding", 12),
+            ("rate_limited", 8),
             ("cancelled", 1),
             ("internal", 13),
+            ("upstream_broken", 14),
             ("overloaded", 14),
             ("not_ready", 14),
             ("draining", 14),
