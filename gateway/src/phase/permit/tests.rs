@@ -1,0 +1,279 @@
+//! A table of two projects, and who gets what of it.
+
+use std::time::Duration;
+
+use super::*;
+use crate::phase::route::{Addresses, Head, parse};
+use crate::table::live::DeploymentLive;
+use crate::table::{Access, Network, Retry, Revision, Unready};
+
+const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
+
+fn revision(number: i64) -> Revision {
+    Revision {
+        name: format!("revision{number}").into(),
+        number,
+        endpoints: Vec::new(),
+    }
+}
+
+fn deployment(namespace: &str, name: &str, served_name: &str) -> Deployment {
+    Deployment {
+        uid: format!("{namespace}/{name}").into(),
+        namespace: namespace.into(),
+        name: name.into(),
+        served_name: served_name.into(),
+        access: Access::default(),
+        request_timeout: Duration::from_secs(60),
+        max_request_bytes: 1024,
+        retry: Retry::Unsent,
+        unready: None,
+        stable: Some(7),
+        revisions: vec![revision(8), revision(7)],
+        live: Arc::new(DeploymentLive::default()),
+    }
+}
+
+fn table(change: impl FnOnce(&mut Deployment)) -> Table {
+    let mut iris = deployment("shop", "iris", "my_iris");
+    change(&mut iris);
+    let mut table = Table::default();
+    for model in [
+        iris,
+        deployment("shop", "half", "half"),
+        deployment("other", "half", "half"),
+    ] {
+        let models = table.models.entry(Arc::clone(&model.namespace));
+        let name = Arc::clone(&model.served_name);
+        models.or_default().insert(name, Arc::new(model));
+    }
+    table
+}
+
+fn same() -> Table {
+    table(|_| ())
+}
+
+/// A key of project `shop` for these models.
+fn key(models: &[&str]) -> Caller {
+    let key = Key {
+        uid: "uid".into(),
+        namespace: "shop".into(),
+        name: "till".into(),
+        sha256: [0; 32],
+        models: models.iter().map(|model| Arc::from(*model)).collect(),
+        plan: None,
+        not_after: None,
+        disabled: false,
+        allowed: Vec::new(),
+    };
+    Caller::Key {
+        id: "abcDEF123456".into(),
+        key: Arc::new(key),
+    }
+}
+
+fn target(path: &str, host: Option<&str>) -> Target {
+    let method = if path.contains(":predict") || path.ends_with("/infer") {
+        "POST"
+    } else {
+        "GET"
+    };
+    let addresses = Addresses {
+        domain: Some("example.com".into()),
+        default_project: Some("shop".into()),
+    };
+    parse(&Head { method, path, host }, &addresses).unwrap()
+}
+
+/// The object and the path that a pod is asked.
+#[track_caller]
+fn permits(table: &Table, path: &str, caller: &Caller, expect: (&str, &str)) {
+    let bound = bind(table, &target(path, None), caller, HOME).unwrap();
+    assert_eq!((&*bound.deployment.uid, bound.path.as_str()), expect);
+}
+
+#[track_caller]
+fn refuses(table: &Table, path: &str, caller: &Caller, expect: &Error) {
+    let error = bind(table, &target(path, None), caller, HOME).unwrap_err();
+    assert_eq!(&error, expect, "{path}");
+}
+
+fn unknown(path: &str) -> Error {
+    target(path, None).unknown_model()
+}
+
+#[test]
+fn a_key_calls_the_models_that_it_names_by_their_objects_names() {
+    let expect = ("shop/iris", "/v1/models/my_iris:predict");
+    let path = "/v1/models/my_iris:predict";
+    permits(&same(), path, &key(&["iris"]), expect);
+    permits(&same(), path, &key(&["half", "iris"]), expect);
+    permits(&same(), path, &key(&["*"]), expect);
+    permits(
+        &same(),
+        &format!("/projects/shop{path}"),
+        &key(&["*"]),
+        expect,
+    );
+    let error = Error::forbidden("my_iris");
+    refuses(&same(), path, &key(&["my_iris"]), &error);
+}
+
+#[test]
+fn a_model_of_its_project_that_it_does_not_name_is_forbidden() {
+    let error = Error::forbidden("half");
+    refuses(&same(), "/v2/models/half/infer", &key(&["iris"]), &error);
+    refuses(&same(), "/v1/models/half", &key(&[]), &error);
+}
+
+#[test]
+fn whatever_else_a_key_may_not_call_does_not_exist() {
+    for path in [
+        "/projects/other/v2/models/half/infer",
+        "/projects/other/v2/models/half/versions/99/infer",
+        "/projects/other/v1/models/half:predict",
+        "/projects/other/v1/models/half/labels/none:predict",
+        "/projects/other/v1/models/half",
+    ] {
+        let absent = path.replace("other", "absent");
+        let error = bind(&same(), &target(&absent, None), &key(&["*"]), HOME).unwrap_err();
+        refuses(&same(), path, &key(&["*"]), &error);
+        assert_eq!(error, unknown(path));
+    }
+    refuses(
+        &same(),
+        "/v2/models/absent",
+        &key(&["*"]),
+        &unknown("/v2/models/absent"),
+    );
+}
+
+#[test]
+fn a_keys_project_comes_before_the_default_one() {
+    let elsewhere = Addresses {
+        domain: None,
+        default_project: Some("other".into()),
+    };
+    let head = Head {
+        method: "GET",
+        path: "/v2/models/half",
+        host: None,
+    };
+    let target = parse(&head, &elsewhere).unwrap();
+    let bound = bind(&same(), &target, &key(&["*"]), HOME).unwrap();
+    assert_eq!(&*bound.deployment.uid, "shop/half");
+}
+
+#[test]
+fn without_a_key_there_are_public_models_only() {
+    let public = table(|iris| iris.access.public = true);
+    let expect = ("shop/iris", "/v2/models/my_iris");
+    permits(&public, "/v2/models/my_iris", &Caller::Anonymous, expect);
+    let error = Error::unauthenticated();
+    for path in [
+        "/v2/models/half",
+        "/v2/models/absent",
+        "/projects/absent/v2/models/half",
+        "/v1/models/half/versions/99:predict",
+    ] {
+        refuses(&public, path, &Caller::Anonymous, &error);
+    }
+}
+
+#[test]
+fn without_a_key_and_a_project_there_is_nothing() {
+    let public = table(|iris| iris.access.public = true);
+    let target = Target {
+        project: Project::Implied(None),
+        ..target("/v2/models/my_iris", None)
+    };
+    let error = bind(&public, &target, &Caller::Anonymous, HOME).unwrap_err();
+    assert_eq!(error, Error::unauthenticated());
+}
+
+#[test]
+fn a_public_model_is_public_for_keys_too() {
+    let public = table(|iris| iris.access.public = true);
+    let expect = ("shop/iris", "/v2/models/my_iris");
+    permits(&public, "/v2/models/my_iris", &key(&["half"]), expect);
+}
+
+#[test]
+fn from_elsewhere_a_model_does_not_exist() {
+    let there = table(|iris| {
+        iris.access.public = true;
+        iris.access.allowed = vec![Network {
+            address: [192, 168, 0, 0].into(),
+            prefix: 16,
+        }];
+    });
+    let path = "/v2/models/my_iris";
+    refuses(&there, path, &key(&["iris"]), &unknown(path));
+    refuses(&there, path, &Caller::Anonymous, &Error::unauthenticated());
+    let near = IpAddr::from([192, 168, 7, 7]);
+    let bound = bind(&there, &target(path, None), &Caller::Anonymous, near);
+    assert!(bound.is_ok());
+}
+
+#[test]
+fn a_version_is_pinned_and_asked_for_by_its_number() {
+    let path = "/v1/models/my_iris/versions/7:predict";
+    let bound = bind(&same(), &target(path, None), &key(&["*"]), HOME).unwrap();
+    assert_eq!((bound.pin, bound.path.as_str()), (Some(7), path));
+    let path = "/v2/models/my_iris/versions/9/infer";
+    let error = target(path, None).unknown_version();
+    refuses(&same(), path, &key(&["*"]), &error);
+    assert_eq!(error.text, "Model my_iris has no version 9");
+}
+
+#[test]
+fn stable_is_the_version_of_the_last_rollout() {
+    let path = "/v1/models/my_iris/labels/stable:predict";
+    let expect = ("shop/iris", "/v1/models/my_iris/versions/7:predict");
+    permits(&same(), path, &key(&["*"]), expect);
+    let error = target(path, None).unknown_version();
+    let none = table(|iris| iris.stable = None);
+    refuses(&none, path, &key(&["*"]), &error);
+    let gone = table(|iris| iris.stable = Some(5));
+    refuses(&gone, path, &key(&["*"]), &error);
+    let path = "/v1/models/my_iris/labels/canary:predict";
+    let error = target(path, None).unknown_version();
+    refuses(&same(), path, &key(&["*"]), &error);
+    assert_eq!(error.text, "Unrecognized servable version label: canary");
+}
+
+#[test]
+fn a_suspended_model_says_so_to_those_who_may_call_it() {
+    let suspended = table(|iris| {
+        iris.unready = Some(Unready {
+            reason: "Suspended".into(),
+        });
+    });
+    let path = "/v1/models/my_iris:predict";
+    let error = Error::suspended("my_iris");
+    refuses(&suspended, path, &key(&["*"]), &error);
+    let pinned = "/v1/models/my_iris/versions/99:predict";
+    refuses(&suspended, pinned, &key(&["*"]), &error);
+    let forbidden = Error::forbidden("my_iris");
+    refuses(&suspended, path, &key(&["half"]), &forbidden);
+    let starting = table(|iris| {
+        iris.unready = Some(Unready {
+            reason: "Starting".into(),
+        });
+    });
+    permits(&starting, path, &key(&["*"]), ("shop/iris", path));
+}
+
+#[test]
+fn host_and_path_mean_the_same_model() {
+    let permitted = |host: &str, path: &str| {
+        let host = format!("{host}.example.com");
+        bind(&same(), &target(path, Some(&host)), &key(&["*"]), HOME)
+            .map(|bound| bound.deployment.uid.to_string())
+    };
+    let path = "/v2/models/my_iris";
+    assert_eq!(permitted("iris.shop", path), Ok("shop/iris".to_owned()));
+    assert_eq!(permitted("half.shop", path), Err(unknown(path)));
+    assert_eq!(permitted("iris.other", path), Err(unknown(path)));
+}
