@@ -1,16 +1,234 @@
 //! What changes with every request: counters that outlive tables.
 //!
-//! Shared by `Arc` between a table and the next one; only atomics and small locks.
+//! Shared by `Arc` between a table and the next one; only atomics and small locks. Time and chance are arguments. Written by
+//! `phase::choose`, by the [`Flight`]s that it hands out, and by `phase::choose::retry`; what ejects an endpoint is in
+//! [`health`].
 
-use std::sync::atomic::AtomicU32;
+pub mod health;
+mod window;
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use health::{Health, Outcome, Standing};
+use window::Window;
 
 /// Of one ModelDeployment.
 #[derive(Debug, Default)]
-pub struct DeploymentLive {}
+pub struct DeploymentLive {
+    /// What may be sent again.
+    pub budget: Budget,
+}
 
 /// Of one pod.
 #[derive(Debug, Default)]
 pub struct EndpointLive {
     /// Requests that it has been given and has not ended.
     pub in_flight: AtomicU32,
+    /// Nanoseconds to the head of an answer, lately; 0 = not known.
+    latency: AtomicU64,
+    /// Whether `health` may say anything but "in": so that most requests need not look.
+    troubled: AtomicBool,
+    health: Mutex<Health>,
+}
+
+impl EndpointLive {
+    /// Whether it may be given a request.
+    #[must_use]
+    pub fn standing(&self, now: Instant) -> Standing {
+        if self.troubled.load(Ordering::Acquire) {
+            self.health().standing(now)
+        } else {
+            Standing::In
+        }
+    }
+
+    /// How long its answers take, lately; `None` before the first one.
+    ///
+    /// An average that forgets, a tenth at a time, of the time to the head of an answer: what a slow reader makes of the
+    /// rest is not the pod's fault.
+    #[must_use]
+    pub fn latency(&self) -> Option<Duration> {
+        let nanoseconds = self.latency.load(Ordering::Relaxed);
+        (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds))
+    }
+
+    /// Counts a request on it.
+    pub fn begin(self: &Arc<Self>, now: Instant) -> Flight {
+        Flight::new(self, now, false)
+    }
+
+    /// Counts the one request that may show whether it is well again; `None` if another one was first.
+    pub fn begin_trial(self: &Arc<Self>, now: Instant) -> Option<Flight> {
+        self.health()
+            .claim_trial(now)
+            .then(|| Flight::new(self, now, true))
+    }
+
+    fn observe(&self, latency: Duration) {
+        let sample = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        // Of two at the same time one may be lost: it is an average.
+        let old = match self.latency.load(Ordering::Relaxed) {
+            0 => sample,
+            old => old,
+        };
+        let new = (old - old / 10).saturating_add(sample / 10);
+        self.latency.store(new.max(1), Ordering::Relaxed);
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        // Counts, which are whole at any time.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request on a pod: counted there until this is dropped, so it goes along with the body of the answer.
+#[derive(Debug)]
+#[must_use = "the request counts as ended when this is dropped"]
+pub struct Flight {
+    endpoint: Arc<EndpointLive>,
+    begun: Instant,
+    /// Whether it is to show that the endpoint is well again.
+    trial: bool,
+}
+
+impl Flight {
+    fn new(endpoint: &Arc<EndpointLive>, begun: Instant, trial: bool) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self {
+            endpoint: Arc::clone(endpoint),
+            begun,
+            trial,
+        }
+    }
+
+    /// Tells what came of it: when the head of the answer is there, and again if what follows it breaks off. `random` spreads
+    /// the time for which an endpoint may be out.
+    ///
+    /// A caller that goes away is no outcome: then nothing is told.
+    pub fn report(&mut self, outcome: Outcome, now: Instant, random: u64) {
+        if outcome == Outcome::Answered {
+            self.endpoint
+                .observe(now.saturating_duration_since(self.begun));
+        }
+        let mut health = self.endpoint.health();
+        health.report(outcome, self.trial, now, random);
+        self.endpoint
+            .troubled
+            .store(health.is_troubled(), Ordering::Release);
+        self.trial = false;
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.trial {
+            self.endpoint.health().give_up_trial();
+        }
+    }
+}
+
+/// How much may be sent again: a fifth of the requests of the last ten seconds, and three a second besides.
+#[derive(Debug, Default)]
+pub struct Budget(Mutex<Window>);
+
+/// 3 a second, over the window.
+const FREE_RETRIES: u64 = 3 * window::SECONDS;
+
+impl Budget {
+    /// A request arrives.
+    pub fn request(&self, now: Instant) {
+        self.window().add(now, 1, 0);
+    }
+
+    /// Takes one retry, if one is left.
+    #[must_use]
+    pub fn take(&self, now: Instant) -> bool {
+        let mut window = self.window();
+        let (requests, retries) = window.sums(now);
+        let allowed = (retries + 1) * 5 <= requests + FREE_RETRIES * 5;
+        if allowed {
+            window.add(now, 0, 1);
+        }
+        allowed
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start() -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn in_flight(endpoint: &EndpointLive) -> u32 {
+        endpoint.in_flight.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn a_request_counts_until_it_is_dropped() {
+        let (endpoint, now) = (Arc::new(EndpointLive::default()), start());
+        let mut first = endpoint.begin(now);
+        let second = endpoint.begin(now);
+        assert_eq!(in_flight(&endpoint), 2);
+        first.report(Outcome::Answered, now, 0);
+        assert_eq!(in_flight(&endpoint), 2, "its body is still on the way");
+        drop((first, second));
+        assert_eq!(in_flight(&endpoint), 0);
+    }
+
+    #[test]
+    fn latency_is_an_average_of_answers_alone() {
+        let (endpoint, now) = (Arc::new(EndpointLive::default()), start());
+        assert_eq!(endpoint.latency(), None);
+        let report = |outcome, ms| {
+            let after = now + Duration::from_millis(ms);
+            endpoint.begin(now).report(outcome, after, 0);
+            endpoint.latency().unwrap_or_default().as_micros()
+        };
+        assert_eq!(report(Outcome::Failed, 1), 0);
+        assert_eq!(report(Outcome::Busy, 1), 0);
+        assert_eq!(report(Outcome::Answered, 100), 100_000);
+        assert_eq!(report(Outcome::Answered, 200), 110_000);
+        assert_eq!(report(Outcome::Draining, 1), 110_000);
+    }
+
+    #[test]
+    fn five_failures_in_a_row_are_seen_by_the_next_request() {
+        let (endpoint, now) = (Arc::new(EndpointLive::default()), start());
+        for failures in 1..=5 {
+            assert_eq!(endpoint.standing(now), Standing::In, "{failures}");
+            endpoint.begin(now).report(Outcome::Failed, now, 0);
+        }
+        assert!(matches!(endpoint.standing(now), Standing::Out { .. }));
+        let later = now + Duration::from_secs(2);
+        assert_eq!(endpoint.standing(later), Standing::Trial);
+        let trial = endpoint.begin_trial(later).unwrap();
+        assert!(endpoint.begin_trial(later).is_none(), "one is enough");
+        drop(trial);
+        let mut trial = endpoint.begin_trial(later).unwrap();
+        trial.report(Outcome::Answered, later, 0);
+        assert_eq!(endpoint.standing(later), Standing::In);
+    }
+
+    #[test]
+    fn a_fifth_is_sent_again_and_three_a_second() {
+        let (budget, now) = (Budget::default(), start());
+        let taken = |now| (0..1000).filter(|_| budget.take(now)).count();
+        assert_eq!(taken(now), 30);
+        let later = now + Duration::from_secs(20);
+        for _ in 0..1000 {
+            budget.request(later);
+        }
+        assert_eq!(taken(later), 230);
+        assert_eq!(taken(later + Duration::from_secs(5)), 0);
+        assert_eq!(taken(later + Duration::from_secs(10)), 30);
+    }
 }
