@@ -4,7 +4,8 @@
 //! `axum::serve` is not used: it sets no timer, and hyper's own timers see neither a client that
 //! sends nothing, nor half a preface, nor a stalled body, nor a reader that stops. So: `guard` notes
 //! what the socket does, `phase` judges it, `connection` acts; `framing` refuses before any route;
-//! `body` watches what is sent and answered; `front` puts these around the application.
+//! `body` watches what is sent and answered; `front` puts these around the application. With TLS all of that lies above
+//! the encryption: `tls` shakes hands first, in a time of its own.
 //!
 //! Limits of the size of bodies are the application's own layer. A connection that is upgraded goes on, in its task and
 //! under its permit, with what the application leaves in `upgrade`.
@@ -15,8 +16,10 @@ mod framing;
 mod front;
 mod guard;
 mod phase;
+mod tls;
 mod upgrade;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,11 +27,13 @@ use std::time::Duration;
 use axum::Router;
 use prometheus_client::metrics::gauge::Gauge;
 use rustix::process::{Resource, getrlimit};
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use self::body::TooSlow;
-use self::connection::Ends;
+use self::connection::{Ends, Origin};
+pub use self::tls::Secured;
 pub use self::upgrade::Upgrade;
 use crate::shutdown::Stop;
 use crate::tasks::Tasks;
@@ -45,6 +50,8 @@ const KILL: Duration = Duration::from_secs(1);
 /// Bounds of every connection; the defaults are the product's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// For the handshake of TLS, where there is one.
+    pub handshake: Duration,
     /// Until the first request head, or the whole HTTP/2 preface.
     pub start: Duration,
     /// From the first byte of a head to its end.
@@ -75,6 +82,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(5),
             start: Duration::from_secs(10),
             head: Duration::from_secs(10),
             write: Duration::from_secs(10),
@@ -92,19 +100,31 @@ impl Default for Limits {
 
 /// Tells requests of one connection from those of others: an extension of every request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Connection(u64);
+pub struct Connection {
+    number: u64,
+    peer: SocketAddr,
+}
 
 impl Connection {
     /// Another number for each connection of the process.
-    fn next() -> Self {
+    fn next(peer: SocketAddr) -> Self {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
-        Self(CONNECTIONS.fetch_add(1, Ordering::Relaxed))
+        Self {
+            number: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+            peer,
+        }
     }
 
     /// The connection's number.
     #[must_use]
     pub const fn number(self) -> u64 {
-        self.0
+        self.number
+    }
+
+    /// Who has connected: the client, or the last proxy before us.
+    #[must_use]
+    pub const fn peer(self) -> SocketAddr {
+        self.peer
     }
 }
 
@@ -145,6 +165,28 @@ pub async fn serve(
 
 /// [`serve`] with a time between the request to end and the end, and with a gauge.
 pub async fn serve_with(listener: TcpListener, app: Router, settings: Settings) {
+    accept_all(listener, app, settings, None).await;
+}
+
+/// [`serve_with`] behind TLS: `tls` has the certificates and says which protocols are offered.
+///
+/// The connections of clients that do not shake hands in time, or not at all, are closed; so are those for which there is
+/// no certificate.
+pub async fn serve_tls(
+    listener: TcpListener,
+    app: Router,
+    settings: Settings,
+    tls: Arc<ServerConfig>,
+) {
+    accept_all(listener, app, settings, Some(tls)).await;
+}
+
+async fn accept_all(
+    listener: TcpListener,
+    app: Router,
+    settings: Settings,
+    tls: Option<Arc<ServerConfig>>,
+) {
     let Settings {
         limits,
         drain,
@@ -159,22 +201,23 @@ pub async fn serve_with(listener: TcpListener, app: Router, settings: Settings) 
         kill: Stop::new(),
     };
     let tasks = Tasks::new();
-    let spawn = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+    let spawn = |accepted: Accepted, permit: OwnedSemaphorePermit| {
         let (app, ends, open) = (app.clone(), ends.clone(), Opened::new(&open));
+        let tls = tls.clone();
         tasks.spawn("connection", async move {
-            connection::run(stream, app, limits, ends).await;
+            serve_one(accepted, app, limits, ends, tls).await;
             drop((permit, open));
         });
     };
-    while let Some((stream, permit)) = next(&listener, &permits, &ends.stop).await {
-        spawn(stream, permit);
+    while let Some((accepted, permit)) = next(&listener, &permits, &ends.stop).await {
+        spawn(accepted, permit);
     }
     ends.drain.cancel();
     // Whoever the system has connected already would be reset by the close: they are served.
     while let Ok(permit) = Arc::clone(&permits).try_acquire_owned()
-        && let Ok(Ok((stream, _))) = tokio::time::timeout(LAST_CALL, listener.accept()).await
+        && let Ok(Ok(accepted)) = tokio::time::timeout(LAST_CALL, listener.accept()).await
     {
-        spawn(prompt(stream), permit);
+        spawn(prompt(accepted), permit);
     }
     drop(listener);
     if !tasks.drain(grace).await {
@@ -187,18 +230,46 @@ pub async fn serve_with(listener: TcpListener, app: Router, settings: Settings) 
     }
 }
 
+/// A connection and who is at its other end.
+type Accepted = (TcpStream, SocketAddr);
+
+/// One connection, from its handshake, if it has one, to its end.
+async fn serve_one(
+    (stream, peer): Accepted,
+    app: Router,
+    limits: Limits,
+    ends: Ends,
+    tls: Option<Arc<ServerConfig>>,
+) {
+    let connection = Connection::next(peer);
+    let Some(tls) = tls else {
+        let origin = Origin {
+            connection,
+            secured: None,
+        };
+        return connection::run(stream, origin, app, limits, ends).await;
+    };
+    if let Some((stream, secured)) = tls::accept(stream, tls, limits.handshake, &ends.kill).await {
+        let origin = Origin {
+            connection,
+            secured: Some(secured),
+        };
+        connection::run(stream, origin, app, limits, ends).await;
+    }
+}
+
 /// The next connection and its permit; nothing once `stop` is cancelled.
 async fn next(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
     stop: &Stop,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(Accepted, OwnedSemaphorePermit)> {
     let accept = async {
         // Before `accept`: who cannot be served waits in the system's queue, at no cost for us.
         let permit = Arc::clone(permits).acquire_owned().await.ok()?;
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => return Some((prompt(stream), permit)),
+                Ok(accepted) => return Some((prompt(accepted), permit)),
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -210,11 +281,11 @@ async fn next(
 }
 
 /// The same stream, which sends small answers at once.
-fn prompt(stream: TcpStream) -> TcpStream {
+fn prompt((stream, peer): Accepted) -> Accepted {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to turn off the delay of small answers");
     }
-    stream
+    (stream, peer)
 }
 
 /// How many connections there may be: as many as wanted, unless files run out before.

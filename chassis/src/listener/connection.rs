@@ -12,12 +12,13 @@ use axum::Router;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
 use super::front::Front;
-use super::guard::{Activity, Guard};
+use super::guard::{Activity, Guard, Reset};
 use super::phase::{Breach, Facts, Verdict};
+use super::tls::Secured;
 use super::upgrade::Upgrade;
 use super::{Connection, Limits};
 use crate::shutdown::Stop;
@@ -33,14 +34,33 @@ pub(super) struct Ends {
     pub(super) kill: Stop,
 }
 
+/// Where the requests of a connection come from.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    pub(super) connection: Connection,
+    /// What was agreed in the handshake; nothing without TLS.
+    pub(super) secured: Option<Secured>,
+}
+
+/// A stream that HTTP is spoken on.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Reset + Unpin + Send + 'static> Stream for S {}
+
 /// Serves `stream` until one side ends it.
-pub(super) async fn run(stream: TcpStream, app: Router, limits: Limits, ends: Ends) {
+pub(super) async fn run(
+    stream: impl Stream,
+    origin: Origin,
+    app: Router,
+    limits: Limits,
+    ends: Ends,
+) {
     let activity = Activity::new();
     let upgrade = Upgrade::new(ends.drain.clone(), activity.clone());
     let front = Front {
         app,
         limits,
-        connection: Connection::next(),
+        origin,
         activity: activity.clone(),
         drain: ends.drain.clone(),
         upgrade: upgrade.clone(),
@@ -59,7 +79,7 @@ pub(super) async fn run(stream: TcpStream, app: Router, limits: Limits, ends: En
 }
 
 /// Speaks HTTP until one side ends it or an upgrade takes the socket.
-async fn serve_http(stream: TcpStream, front: Front, ends: &Ends) {
+async fn serve_http(stream: impl Stream, front: Front, ends: &Ends) {
     let (activity, limits) = (front.activity.clone(), front.limits);
     let front = Arc::new(front);
     let service = service_fn(|request| {

@@ -12,9 +12,10 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 
 use super::body::{Answer, Fault, Noted, Watched};
+use super::connection::Origin;
 use super::guard::{Activity, InFlight};
 use super::upgrade::Upgrade;
-use super::{Connection, Limits, framing};
+use super::{Limits, framing};
 use crate::shutdown::Stop;
 
 /// The front of one connection.
@@ -22,7 +23,7 @@ pub(super) struct Front {
     pub(super) app: Router,
     pub(super) limits: Limits,
     /// What its requests are marked with.
-    pub(super) connection: Connection,
+    pub(super) origin: Origin,
     pub(super) activity: Activity,
     /// Cancelled when connections are to end with the answer under way.
     pub(super) drain: Stop,
@@ -40,7 +41,7 @@ impl Front {
         let Self {
             app,
             limits,
-            connection,
+            origin,
             activity,
             drain,
             upgrade,
@@ -54,7 +55,10 @@ impl Front {
                 let watch =
                     |body| Watched::new(body, limits, noted.clone(), Arc::clone(&in_flight));
                 let mut request = request.map(|body| Body::new(watch(body)));
-                request.extensions_mut().insert(*connection);
+                request.extensions_mut().insert(origin.connection);
+                if let Some(secured) = &origin.secured {
+                    request.extensions_mut().insert(secured.clone());
+                }
                 if version == Version::HTTP_11 && request.headers().contains_key(UPGRADE) {
                     request.extensions_mut().insert(upgrade.clone());
                 }

@@ -86,6 +86,8 @@ impl Reset for TcpStream {
 pub(super) struct Guard<S: Reset> {
     inner: S,
     activity: Activity,
+    /// A flush waits for the client: the stream has taken what the socket did not take yet.
+    flushing: bool,
     /// Our side has said that it is done.
     finished: bool,
 }
@@ -95,6 +97,7 @@ impl<S: Reset> Guard<S> {
         Self {
             inner,
             activity,
+            flushing: false,
             finished: false,
         }
     }
@@ -159,8 +162,14 @@ impl<S: AsyncRead + AsyncWrite + Reset + Unpin> AsyncWrite for Guard<S> {
         self.inner.is_write_vectored()
     }
 
+    /// A stream that encrypts holds bytes back, so that waiting for the client may show here alone; a socket never waits.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        if flushed.is_ready() && !self.flushing {
+            return flushed;
+        }
+        self.flushing = flushed.is_pending();
+        self.wrote(flushed)
     }
 
     /// Says that we are done, then reads what still comes until the client is done too.

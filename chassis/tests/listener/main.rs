@@ -6,4 +6,5 @@ mod framing;
 mod http2;
 mod server;
 mod slow;
+mod tls;
 mod upgrades;
