@@ -1,11 +1,22 @@
 //! The gateway of aimass: the only door for callers.
 //!
-//! A request goes through the phases in [`phase`], in their order, against one immutable [`table`], which `watch` makes of
+//! A request goes through the phases in [`phase`], in their order, against one immutable [`table`], which [`watch`] makes of
 //! what the cluster says. Deciders are pure: `phase/*`'s functions, [`limit`], [`key`], [`headers`], [`table::build`]. The
 //! gateway never writes to the cluster.
+//!
+//! Start: [`start`], [`args`] → [`config`] → [`run`]. What all requests share is [`app`]; the certificate is kept by [`tls`],
+//! what is counted is in [`metrics`].
 
+pub mod app;
+pub mod args;
+pub mod config;
 pub mod headers;
 pub mod key;
 pub mod limit;
+pub mod metrics;
 pub mod phase;
+pub mod run;
+pub mod start;
 pub mod table;
+pub mod tls;
+pub mod watch;

@@ -1,7 +1,168 @@
 //! The phases of a request, in their order: route, authenticate, permit, admit, choose, forward, record.
+//!
+//! One request is one call of [`answer`], from its head to the head of its answer; [`record`] follows it to the last byte, and
+//! sees to it that it is counted once, whatever becomes of it. All phases but the last two are pure: what they need to know they
+//! are told here. `choose` is asked by `forward`, for every attempt.
 
 pub mod admit;
 pub mod authenticate;
 pub mod choose;
+pub mod forward;
 pub mod permit;
+pub mod record;
+mod refusal;
 pub mod route;
+
+use std::panic::AssertUnwindSafe;
+
+use aimass_protocol::Error;
+use axum::body::Body;
+use axum::extract::State as Extracted;
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{Request, Response};
+use futures_util::FutureExt as _;
+use tokio::time::Instant;
+
+use self::admit::{Admission, Ticket};
+use self::authenticate::Caller;
+use self::forward::{Answered, Order};
+use self::permit::Bound;
+use self::record::Record;
+use self::refusal::Refusal;
+use self::route::{Head, Target};
+use crate::app::State;
+use crate::table::Table;
+use crate::{key, limit};
+
+/// Answers every request.
+pub async fn answer(Extracted(state): Extracted<State>, request: Request<Body>) -> Response<Body> {
+    let mut record = Record::begin(&state, &request);
+    let (parts, body) = request.into_parts();
+    let (head, mut body) = (Request::from_parts(parts, ()), Some(body));
+    // A panic ends this request alone.
+    let served = AssertUnwindSafe(serve(&state, &head, &mut body, &mut record)).catch_unwind();
+    let served = match state.aborted().run_until_cancelled(served).await {
+        Some(Ok(served)) => served,
+        Some(Err(_panic)) => Err(Error::internal(record.id()).into()),
+        None => Err(Error::draining().into()),
+    };
+    match served {
+        Ok(answered) => record.stream(answered),
+        Err(refusal) => {
+            forward::drain(&head, body).await;
+            record.refuse(refusal)
+        }
+    }
+}
+
+async fn serve(
+    state: &State,
+    head: &Request<()>,
+    body: &mut Option<Body>,
+    record: &mut Record,
+) -> Result<Answered, Refusal> {
+    let table = state.table();
+    if table.version == 0 {
+        return Err(Refusal::starting());
+    }
+    let mut case = Case {
+        state,
+        table: &table,
+        head,
+        record,
+    };
+    let target = case.route()?;
+    let caller = case.authenticate()?;
+    let bound = case.permit(&target, &caller)?;
+    let ticket = case.admit(&bound, &caller)?;
+    // From here on the model is all that counts, as this table has it.
+    drop(table);
+    let order = Order {
+        bound,
+        ticket,
+        caller,
+        head,
+        body,
+    };
+    // Its future is large: it holds both sides of a request.
+    Box::pin(forward::forward(state, order, record)).await
+}
+
+/// A request, the table that decides it, and what is noted of it.
+struct Case<'a> {
+    state: &'a State,
+    table: &'a Table,
+    head: &'a Request<()>,
+    record: &'a mut Record,
+}
+
+impl Case<'_> {
+    fn route(&mut self) -> Result<Target, Refusal> {
+        let (address, now) = (self.record.origin().address, Instant::now().into_std());
+        let stranger = self.state.strangers().request(address, now);
+        stranger.map_err(|limited| self.limited(limited))?;
+        let head = Head::of(self.head);
+        if route::is_misdirected(head.host, self.record.server_name()) {
+            return Err(Refusal::misdirected());
+        }
+        let target = route::parse(&head, self.state.addresses()).map_err(|error| {
+            let allowed = route::allowed_methods(head.path);
+            Refusal::from(error).with_allow(allowed)
+        })?;
+        self.record.asks(target.call);
+        Ok(target)
+    }
+
+    fn authenticate(&mut self) -> Result<Caller, Refusal> {
+        let (address, metrics) = (self.record.origin().address, self.state.metrics());
+        let credential = key::credential(self.head.headers());
+        let now = aimass_chassis::clock::now();
+        let identify = |credential| authenticate::identify(self.table, credential, address, now);
+        match credential.and_then(identify) {
+            Ok(caller) => {
+                metrics.authenticated(caller.kind(), "known");
+                self.record.called_by(&caller);
+                Ok(caller)
+            }
+            Err(error) => {
+                metrics.authenticated("key", "refused");
+                let now = Instant::now().into_std();
+                let failure = self.state.strangers().failure(address, now);
+                failure.map_err(|limited| self.limited(limited))?;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn permit(&mut self, target: &Target, caller: &Caller) -> Result<Bound, Refusal> {
+        let address = self.record.origin().address;
+        let bound = permit::bind(self.table, target, caller, address)?;
+        self.record.about(&bound.deployment);
+        Ok(bound)
+    }
+
+    fn admit(&mut self, bound: &Bound, caller: &Caller) -> Result<Ticket, Refusal> {
+        let declared = self.head.headers().get(CONTENT_LENGTH);
+        let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
+        admit::declared_length(&bound.deployment, declared)?;
+        let default = self.state.settings().default_plan.as_deref();
+        let address = self.record.origin().address;
+        let policies = admit::policies(self.table, caller, address, default);
+        let now = Instant::now().into_std();
+        match admit::admit(self.state.limits(), &policies, now) {
+            Admission::Admitted(ticket) => {
+                for policy in &ticket.shadowed {
+                    self.state.metrics().limited(policy, "shadow");
+                }
+                self.record.admitted(ticket.headers());
+                Ok(ticket)
+            }
+            Admission::Refused(limited) => Err(self.limited(limited)),
+        }
+    }
+
+    fn limited(&self, limited: limit::Refusal) -> Refusal {
+        self.state.metrics().limited(&limited.policy, "reject");
+        limited.into()
+    }
+}

@@ -1,0 +1,166 @@
+//! What all requests share, and the API of the data ports.
+//!
+//! Made by `run`, and by tests with a table of their own. What changes is behind its own lock or atomic: the table is swapped
+//! whole, so a request that took one keeps to it.
+
+mod chance;
+mod redirect;
+
+use std::sync::Arc;
+
+use aimass_chassis::metrics::Registry;
+use aimass_chassis::shutdown::Stop;
+use aimass_chassis::traces::Traces;
+use arc_swap::ArcSwap;
+use axum::Router;
+
+pub use self::chance::random;
+pub use self::redirect::redirect;
+use crate::config::Settings;
+use crate::limit::{Bounds, Limits, Strangers};
+use crate::metrics::{Metrics, Watched};
+use crate::phase;
+use crate::phase::forward::Pods;
+use crate::phase::record::AccessLog;
+use crate::phase::route::Addresses;
+use crate::table::Table;
+use crate::tls::Certificate;
+
+/// What all requests share; clones share it.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    addresses: Addresses,
+    table: Arc<ArcSwap<Table>>,
+    limits: Limits,
+    strangers: Strangers,
+    pods: Pods,
+    metrics: Metrics,
+    traces: Option<Traces>,
+    access_log: AccessLog,
+    aborted: Stop,
+}
+
+/// What a [`State`] is made of.
+pub struct Parts {
+    /// How requests are answered.
+    pub settings: Settings,
+    /// What an address may do before it is known who calls.
+    pub bounds: Bounds,
+    /// The certificate of HTTPS, for its metric.
+    pub certificate: Option<Arc<Certificate>>,
+    /// Where traces are sent.
+    pub traces: Option<Traces>,
+    /// Where lines about requests are written.
+    pub access_log: AccessLog,
+}
+
+impl State {
+    /// With an empty table, and its metrics registered in `registry`.
+    #[must_use]
+    pub fn new(parts: Parts, registry: &mut Registry) -> Self {
+        let Parts {
+            settings,
+            bounds,
+            certificate,
+            traces,
+            access_log,
+        } = parts;
+        let table = Arc::new(ArcSwap::default());
+        let limits = Limits::default();
+        let watched = Watched::new(Arc::clone(&table), limits.clone(), certificate);
+        let addresses = Addresses {
+            domain: settings.domain.clone(),
+            default_project: settings.default_project.clone(),
+        };
+        Self(Arc::new(Shared {
+            settings,
+            addresses,
+            table,
+            limits,
+            strangers: Strangers::new(bounds),
+            pods: Pods::new(),
+            metrics: Metrics::register(registry, Arc::new(watched)),
+            traces,
+            access_log,
+            aborted: Stop::new(),
+        }))
+    }
+
+    /// How requests are answered.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// What addresses mean.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.0.addresses
+    }
+
+    /// The table now.
+    #[must_use]
+    pub fn table(&self) -> Arc<Table> {
+        self.0.table.load_full()
+    }
+
+    /// Requests that come from now on are answered by `table`.
+    pub fn swap(&self, table: Table) {
+        self.0.table.store(Arc::new(table));
+    }
+
+    /// What callers have used of their limits.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// What addresses have done, whoever called.
+    #[must_use]
+    pub fn strangers(&self) -> &Strangers {
+        &self.0.strangers
+    }
+
+    /// The connections to pods.
+    #[must_use]
+    pub fn pods(&self) -> &Pods {
+        &self.0.pods
+    }
+
+    /// Ends all requests that are under way: the process ends.
+    pub fn abort(&self) {
+        self.0.aborted.cancel();
+    }
+
+    /// Cancelled by [`State::abort`].
+    #[must_use]
+    pub fn aborted(&self) -> &Stop {
+        &self.0.aborted
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Where traces are sent, if anywhere.
+    #[must_use]
+    pub fn traces(&self) -> Option<&Traces> {
+        self.0.traces.as_ref()
+    }
+
+    /// Where lines about requests are written.
+    #[must_use]
+    pub fn access_log(&self) -> &AccessLog {
+        &self.0.access_log
+    }
+}
+
+/// The API of the data ports.
+pub fn app(state: State) -> Router {
+    Router::new().fallback(phase::answer).with_state(state)
+}

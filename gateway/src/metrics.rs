@@ -1,0 +1,284 @@
+//! What the gateway counts: `aimass_gateway_…` on the admin port.
+//!
+//! Registered once at start. Labels are closed sets or names of objects, and of those only so many: the rest is `_other`. Keys,
+//! addresses and what callers made up are never labels. What is known at any time anyway is not counted but looked at when
+//! somebody asks: see [`live`].
+
+mod labels;
+mod live;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use self::labels::Capped;
+use self::live::Live;
+pub use self::live::Watched;
+use crate::table::build::Kind;
+
+/// Models that have series of their own.
+const MODELS: usize = 2_000;
+/// Limits that have series of their own.
+const POLICIES: usize = 1_000;
+
+/// A word of a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Word(pub &'static str);
+
+impl EncodeLabelValue for Word {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.encode(encoder)
+    }
+}
+
+/// A model, as labels; both empty where a request never got as far as one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Model {
+    /// The namespace.
+    pub project: Arc<str>,
+    /// The name in addresses.
+    pub model: Arc<str>,
+}
+
+/// Labels of `requests_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    project: Arc<str>,
+    model: Arc<str>,
+    protocol: Word,
+    code: u16,
+    kind: Word,
+}
+
+/// Labels of `limited_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Limited {
+    policy: Arc<str>,
+    mode: Word,
+}
+
+/// Labels of `auth_total`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Authenticated {
+    method: Word,
+    result: Word,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The model that it was about.
+    pub model: Option<Model>,
+    /// `tfs`, `oip`, or `other`.
+    pub protocol: &'static str,
+    /// The HTTP status; 499 if the caller went away.
+    pub code: u16,
+    /// `ok` or the kind of error.
+    pub kind: &'static str,
+    /// From its head to the last byte of its answer.
+    pub took: Duration,
+    /// Of that, waiting for a pod, if one was asked.
+    pub upstream: Option<Duration>,
+}
+
+type Times = Family<Model, Histogram, fn() -> Histogram>;
+
+/// All series.
+pub struct Metrics {
+    requests: Family<Request, Counter>,
+    request_duration: Times,
+    upstream_duration: Times,
+    overhead: Histogram,
+    limited: Family<Limited, Counter>,
+    auth: Family<Authenticated, Counter>,
+    retries: Counter,
+    table_build: Histogram,
+    table_nacks: Counter,
+    access_log_dropped: Counter,
+    /// Connections open on the data ports.
+    pub connections: Gauge,
+    models: Capped<(Arc<str>, Arc<str>)>,
+    policies: Capped<Arc<str>>,
+    watched: Arc<Watched>,
+}
+
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+    ])
+}
+
+fn fine_seconds() -> Histogram {
+    Histogram::new([
+        2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0,
+    ])
+}
+
+impl Metrics {
+    /// Series without observations, registered in `registry`; `watched` is looked at when they are asked for.
+    pub fn register(registry: &mut Registry, watched: Arc<Watched>) -> Self {
+        let metrics = Self::new(Arc::clone(&watched));
+        let r = registry.sub_registry_with_prefix("aimass_gateway");
+        // Counters get their `_total` from the encoder.
+        r.register(
+            "requests",
+            "Answers, and requests whose caller went away",
+            metrics.requests.clone(),
+        );
+        r.register(
+            "request_duration_seconds",
+            "From the head's arrival to the last byte of the answer",
+            metrics.request_duration.clone(),
+        );
+        r.register(
+            "upstream_duration_seconds",
+            "From the choice of a pod to the last byte of its answer",
+            metrics.upstream_duration.clone(),
+        );
+        r.register(
+            "overhead_seconds",
+            "What requests that a pod was asked for took besides the pod",
+            metrics.overhead.clone(),
+        );
+        r.register(
+            "limited",
+            "Requests beyond a limit",
+            metrics.limited.clone(),
+        );
+        r.register("auth", "Callers", metrics.auth.clone());
+        r.register(
+            "retries",
+            "Requests that were sent to a second pod",
+            metrics.retries.clone(),
+        );
+        r.register(
+            "table_build_seconds",
+            "Building the route table anew",
+            metrics.table_build.clone(),
+        );
+        r.register(
+            "table_nacks",
+            "Objects, or parts of them, that were not obeyed",
+            metrics.table_nacks.clone(),
+        );
+        r.register(
+            "access_log_dropped",
+            "Lines that found the access log full",
+            metrics.access_log_dropped.clone(),
+        );
+        r.register(
+            "connections",
+            "Connections open on the data ports",
+            metrics.connections.clone(),
+        );
+        let help = "Background tasks that panicked";
+        r.register("task_panics", help, aimass_chassis::tasks::panics());
+        r.register_collector(Box::new(Live(watched)));
+        metrics
+    }
+
+    fn new(watched: Arc<Watched>) -> Self {
+        Self {
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(seconds),
+            upstream_duration: Family::new_with_constructor(seconds),
+            overhead: fine_seconds(),
+            limited: Family::default(),
+            auth: Family::default(),
+            retries: Counter::default(),
+            table_build: fine_seconds(),
+            table_nacks: Counter::default(),
+            access_log_dropped: Counter::default(),
+            connections: Gauge::default(),
+            models: Capped::new(MODELS),
+            policies: Capped::new(POLICIES),
+            watched,
+        }
+    }
+
+    /// A request has ended.
+    pub fn ended(&self, ended: &Ended) {
+        let model = self.labels(ended.model.as_ref());
+        let labels = Request {
+            project: Arc::clone(&model.project),
+            model: Arc::clone(&model.model),
+            protocol: Word(ended.protocol),
+            code: ended.code,
+            kind: Word(ended.kind),
+        };
+        self.requests.get_or_create(&labels).inc();
+        let took = ended.took.as_secs_f64();
+        self.request_duration.get_or_create(&model).observe(took);
+        if let Some(upstream) = ended.upstream {
+            let times = self.upstream_duration.get_or_create(&model);
+            times.observe(upstream.as_secs_f64());
+            let overhead = ended.took.saturating_sub(upstream);
+            self.overhead.observe(overhead.as_secs_f64());
+        }
+    }
+
+    fn labels(&self, model: Option<&Model>) -> Model {
+        let Some(model) = model else {
+            return labels::none();
+        };
+        let pair = (Arc::clone(&model.project), Arc::clone(&model.model));
+        match self.models.admits(&pair) {
+            true => model.clone(),
+            false => labels::other(),
+        }
+    }
+
+    /// A request was beyond a limit and was refused, or would have been.
+    pub fn limited(&self, policy: &Arc<str>, mode: &'static str) {
+        let policy = match self.policies.admits(policy) {
+            true => Arc::clone(policy),
+            false => labels::OTHER.into(),
+        };
+        let labels = Limited {
+            policy,
+            mode: Word(mode),
+        };
+        self.limited.get_or_create(&labels).inc();
+    }
+
+    /// A caller was known, or not; `method` is `key` or `none`.
+    pub fn authenticated(&self, method: &'static str, result: &'static str) {
+        let labels = Authenticated {
+            method: Word(method),
+            result: Word(result),
+        };
+        self.auth.get_or_create(&labels).inc();
+    }
+
+    /// A request is sent to a second pod.
+    pub fn retried(&self) {
+        self.retries.inc();
+    }
+
+    /// A line of the access log was lost.
+    pub fn line_dropped(&self) {
+        self.access_log_dropped.inc();
+    }
+
+    /// A table was built, and is used from now on.
+    pub fn built(&self, took: Duration) {
+        self.table_build.observe(took.as_secs_f64());
+        self.watched.swapped();
+    }
+
+    /// Something was not obeyed.
+    pub fn nacked(&self) {
+        self.table_nacks.inc();
+    }
+
+    /// A stream said something.
+    pub fn heard_of(&self, kind: Kind) {
+        self.watched.heard_of(kind);
+    }
+}

@@ -1,0 +1,259 @@
+//! Phase forward: a request to a pod and the head of its answer back; the body of the answer follows as a [`Reply`].
+//!
+//! Both bodies are streams, and neither is held up for the other. Called by `phase` when all is decided but the pod, which
+//! `choose` says for every attempt. There is at most one more of them, and none once a byte of an answer is out. Whoever drops
+//! the future, because the caller went away, ends the request to the pod with it.
+
+mod deadline;
+mod head;
+mod pods;
+mod reply;
+mod upload;
+
+use std::time::Duration;
+
+use aimass_protocol::{Error, Kind};
+use axum::body::Body;
+use axum::http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
+use axum::http::{Method, Request, Response, StatusCode, Uri, Version, response};
+use futures_util::StreamExt as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use self::deadline::Deadline;
+use self::pods::Failed;
+pub use self::pods::Pods;
+pub use self::reply::Reply;
+use self::upload::{Fault, Source};
+use super::admit::Ticket;
+use super::authenticate::Caller;
+use super::choose::retry::{Cause, Failure, retry};
+use super::choose::{Choice, choose};
+use super::permit::Bound;
+use super::record::{Pod, Record};
+use super::refusal::Refusal;
+use super::route::Head;
+use crate::app::{State, random};
+use crate::headers::{Facts, to_pod};
+use crate::table::live::Flight;
+use crate::table::live::health::Outcome;
+
+/// Bytes of a refused request's body that are read so that its connection can be used again.
+const DRAIN_BYTES: u64 = 64 << 10;
+/// And for how long: mostly they are here already.
+const DRAIN: Duration = Duration::from_millis(5);
+
+/// A request that may go to a pod.
+pub(super) struct Order<'a> {
+    pub(super) bound: Bound,
+    pub(super) ticket: Ticket,
+    pub(super) caller: Caller,
+    pub(super) head: &'a Request<()>,
+    /// Taken only when there is a pod for it.
+    pub(super) body: &'a mut Option<Body>,
+}
+
+/// The head of a pod's answer, and what goes along with its body.
+pub(super) struct Answered {
+    pub(super) head: response::Parts,
+    pub(super) body: Incoming,
+    /// What must not end before the answer does.
+    pub(super) holds: (Flight, Ticket, Source),
+    /// When the first byte of the body must be there.
+    pub(super) deadline: Instant,
+}
+
+/// Sends a request until there is an answer.
+pub(super) async fn forward(
+    state: &State,
+    order: Order<'_>,
+    record: &mut Record,
+) -> Result<Answered, Refusal> {
+    let Order {
+        bound,
+        ticket,
+        caller,
+        head,
+        body,
+    } = order;
+    let deployment = &bound.deployment;
+    let deadline = Deadline::of(head.headers(), record.begun(), deployment.request_timeout)?;
+    let live = &deployment.live;
+    live.budget.request(now());
+    let mut choice = choose(&bound, None, random(), now())?;
+    let source = Source::new(
+        body.take().unwrap_or_default(),
+        deployment.max_request_bytes,
+        record.request_bytes(),
+        state.pods().room(),
+    );
+    let attempt = Attempt {
+        state,
+        bound: &bound,
+        caller: &caller,
+        head,
+        source: &source,
+        deadline,
+    };
+    let mut attempts = 1;
+    loop {
+        let tried = choice.endpoint.address;
+        record.attempt(Pod {
+            revision: choice.revision.clone(),
+            number: choice.number,
+            address: tried,
+        });
+        let (sent, mut flight) = attempt.send(choice, record).await;
+        if let Some(outcome) = attempt.outcome(&sent) {
+            flight.report(outcome, now(), random());
+        }
+        let failure = Failure {
+            cause: cause(&sent),
+            replayable: source.is_replayable(),
+        };
+        // Another pod first: without one, what this one said is the answer.
+        if failure.cause != Cause::Answered
+            && let Ok(next) = choose(&bound, Some(tried), random(), now())
+            && retry(&live.budget, attempts, &failure, deployment.retry, now())
+        {
+            state.metrics().retried();
+            (choice, attempts) = (next, attempts + 1);
+            continue;
+        }
+        source.forget();
+        let settled = attempt.settle(sent).inspect_err(|_| source.abandon());
+        let (head, body) = settled?.into_parts();
+        return Ok(Answered {
+            head,
+            body,
+            holds: (flight, ticket, source),
+            deadline: deadline.at(),
+        });
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+/// What all attempts of a request share.
+struct Attempt<'a> {
+    state: &'a State,
+    bound: &'a Bound,
+    caller: &'a Caller,
+    head: &'a Request<()>,
+    source: &'a Source,
+    deadline: Deadline,
+}
+
+impl Attempt<'_> {
+    async fn send(
+        &self,
+        choice: Choice,
+        record: &Record,
+    ) -> (Result<Response<Incoming>, Failed>, Flight) {
+        let Choice {
+            endpoint, flight, ..
+        } = choice;
+        let facts = Facts {
+            origin: record.origin(),
+            host: Head::of(self.head).host,
+            request_id: record.id(),
+            project: &self.bound.deployment.namespace,
+            caller: self.caller.id(),
+            time_left: self.deadline.left(),
+        };
+        let uri = format!("http://{}{}", endpoint.address, self.bound.path);
+        let Ok(uri) = uri.parse::<Uri>() else {
+            return (Err(Failed::Unsendable), flight);
+        };
+        let mut request = Request::new(self.source.upload());
+        *request.method_mut() = self.head.method().clone();
+        *request.uri_mut() = uri;
+        *request.headers_mut() = to_pod(self.head.headers(), &facts);
+        let sent = self.state.pods().send(request, self.deadline.at()).await;
+        // What was wrong with the caller's body shows as a failure to send it.
+        let sent = sent.map_err(|failed| match self.source.fault() {
+            Some(fault) => Failed::Caller(fault),
+            None => failed,
+        });
+        let is_head = self.head.method() == Method::HEAD;
+        let sent = sent.and_then(|response| head::judge(response, is_head));
+        (sent, flight)
+    }
+
+    /// What an attempt says of the pod; nothing where it is the caller's doing. A time that the caller made short is that, too:
+    /// pods must not be left out for it.
+    fn outcome(&self, sent: &Result<Response<Incoming>, Failed>) -> Option<Outcome> {
+        let outcome = match sent {
+            Ok(response) => Outcome::of(response.status().as_u16(), head::kind(response)),
+            Err(Failed::NotConnected | Failed::Reset | Failed::TooSlow) => Outcome::Failed,
+            Err(Failed::Exhausted | Failed::Unsendable | Failed::Caller(_)) => return None,
+        };
+        let too_slow = match sent {
+            Ok(response) => response.status() == StatusCode::GATEWAY_TIMEOUT,
+            Err(failed) => matches!(failed, Failed::TooSlow),
+        };
+        (!too_slow || !self.deadline.is_the_callers()).then_some(outcome)
+    }
+
+    /// The answer that it is, or the refusal that is made of it.
+    fn settle(
+        &self,
+        sent: Result<Response<Incoming>, Failed>,
+    ) -> Result<Response<Incoming>, Refusal> {
+        let model = &self.bound.deployment.served_name;
+        let error = match sent {
+            Ok(response) => return Ok(response),
+            Err(Failed::NotConnected | Failed::Reset) => Error::upstream_broken(),
+            Err(Failed::TooSlow) => Error::deadline(self.deadline.limit().as_millis()),
+            Err(Failed::Exhausted) => Error::overloaded(model),
+            Err(Failed::Unsendable) => Error::new(Kind::Internal, "Internal error"),
+            Err(Failed::Caller(Fault::TooLarge)) => {
+                let limit = self.bound.deployment.max_request_bytes;
+                Error::body_too_large(usize::try_from(limit).unwrap_or(usize::MAX))
+            }
+            Err(Failed::Caller(Fault::TooSlow)) => Error::body_too_slow(),
+            Err(Failed::Caller(Fault::Broken)) => {
+                let text = "The request body is incomplete or badly framed";
+                Error::new(Kind::BadRequest, text)
+            }
+        };
+        Err(error.into())
+    }
+}
+
+/// Why an attempt may be followed by another one.
+fn cause(sent: &Result<Response<Incoming>, Failed>) -> Cause {
+    match sent {
+        Ok(response) => Cause::of(response.status().as_u16(), head::kind(response)),
+        Err(Failed::NotConnected) => Cause::NotConnected,
+        Err(Failed::Reset) => Cause::Reset,
+        Err(Failed::TooSlow) => Cause::TooSlow,
+        // Nothing that another pod would do better.
+        Err(Failed::Exhausted | Failed::Unsendable | Failed::Caller(_)) => Cause::Answered,
+    }
+}
+
+/// Reads what is left of a refused request's body, if that is little and on its way: a connection whose request was not read
+/// must be closed, and whoever is refused often would make a new one each time.
+///
+/// Not what was announced with `Expect`: reading would ask for it. HTTP/2 needs nothing of this.
+pub(super) async fn drain(head: &Request<()>, body: Option<Body>) {
+    let (Some(body), headers) = (body, head.headers()) else {
+        return;
+    };
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| {
+        let length: u64 = length.to_str().ok()?.parse().ok()?;
+        Some(length)
+    });
+    let small = declared.is_some_and(|length| length <= DRAIN_BYTES)
+        && !headers.contains_key(TRANSFER_ENCODING);
+    if !small || headers.contains_key(EXPECT) || head.version() >= Version::HTTP_2 {
+        return;
+    }
+    let mut frames = body.into_data_stream();
+    let read = async { while let Some(Ok(_)) = frames.next().await {} };
+    // Whether it came in time shows when the connection goes on, or does not.
+    let _late = tokio::time::timeout(DRAIN, read).await;
+}

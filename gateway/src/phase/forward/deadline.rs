@@ -1,0 +1,108 @@
+//! How long a request may take.
+//!
+//! Pure but for the clock in [`Deadline::left`]. Called by `forward`.
+
+use std::time::Duration;
+
+use aimass_protocol::Error;
+use axum::http::HeaderMap;
+use tokio::time::Instant;
+
+const HEADER: &str = "x-request-timeout-ms";
+/// The longest that a caller may name.
+const MOST_MS: u64 = 3_600_000;
+
+/// The time of one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    begun: Instant,
+    limit: Duration,
+    callers: bool,
+}
+
+impl Deadline {
+    /// The caller's, if it is shorter than `most`; from `begun` on, when the head had arrived.
+    pub(super) fn of(headers: &HeaderMap, begun: Instant, most: Duration) -> Result<Self, Error> {
+        let wanted = wanted(headers)?;
+        let callers = wanted.is_some_and(|wanted| wanted < most);
+        Ok(Self {
+            begun,
+            limit: wanted.unwrap_or(most).min(most),
+            callers,
+        })
+    }
+
+    /// Whether the caller made it shorter than the model has it.
+    pub(super) const fn is_the_callers(&self) -> bool {
+        self.callers
+    }
+
+    /// When it is over.
+    pub(super) fn at(&self) -> Instant {
+        self.begun + self.limit
+    }
+
+    /// How long it is in all.
+    pub(super) const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// What is left of it.
+    pub(super) fn left(&self) -> Duration {
+        self.at().saturating_duration_since(Instant::now())
+    }
+}
+
+fn wanted(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(value) = headers.get(HEADER) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(value.as_bytes());
+    match text.parse::<u64>() {
+        Ok(ms) if (1..=MOST_MS).contains(&ms) => Ok(Some(Duration::from_millis(ms))),
+        _ => Err(Error::invalid_header(HEADER, &text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deadline(value: Option<&str>) -> Result<(u128, bool), String> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = value {
+            headers.insert(HEADER, value.parse().unwrap());
+        }
+        let most = Duration::from_secs(60);
+        let deadline = Deadline::of(&headers, Instant::now(), most);
+        let deadline = deadline.map_err(|error| error.text)?;
+        assert_eq!(deadline.at() - deadline.begun, deadline.limit());
+        Ok((deadline.limit().as_millis(), deadline.is_the_callers()))
+    }
+
+    #[test]
+    fn the_shorter_of_both_holds() {
+        assert_eq!(deadline(None), Ok((60_000, false)));
+        assert_eq!(deadline(Some("200")), Ok((200, true)));
+        assert_eq!(deadline(Some("60000")), Ok((60_000, false)));
+        assert_eq!(deadline(Some("3600000")), Ok((60_000, false)));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for bad in ["0", "abc", "-1", "3600001", "", "1.5"] {
+            let text = format!("Invalid x-request-timeout-ms: \"{bad}\"");
+            assert_eq!(deadline(Some(bad)), Err(text));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_becomes_less_and_never_negative() {
+        let most = Duration::from_millis(100);
+        let deadline = Deadline::of(&HeaderMap::new(), Instant::now(), most).unwrap();
+        tokio::time::advance(Duration::from_millis(30)).await;
+        assert_eq!(deadline.left(), Duration::from_millis(70));
+        tokio::time::advance(Duration::from_millis(300)).await;
+        assert_eq!(deadline.left(), Duration::ZERO);
+    }
+}

@@ -1,0 +1,269 @@
+//! The life of the gateway: ports, streams, signal, drain, end.
+//!
+//! Called by `start.rs` with a judged configuration; returns the exit code.
+
+pub mod latch;
+mod ports;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimass_chassis::admin::{self, Admin, Heartbeat};
+use aimass_chassis::metrics::Registry;
+use aimass_chassis::runtime;
+use aimass_chassis::shutdown::{Stop, on_signals};
+use aimass_chassis::tasks::Tasks;
+use aimass_chassis::traces::Traces;
+use anyhow::Context as _;
+use axum::Router;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::latch::Latch;
+use self::ports::Ports;
+use crate::app::{Parts, State, app, redirect};
+use crate::config::{Config, Https, Plain};
+use crate::limit::Bounds;
+use crate::phase::record::AccessLog;
+use crate::table::Table;
+use crate::tls::{self, Certificate, Look};
+use crate::watch::assemble::{Assembly, QUEUE};
+use crate::watch::{self, client, streams};
+
+/// Exit code when a port is taken.
+const EXIT_PORT: u8 = 5;
+/// What is expected before requests may come, besides what the cluster says.
+const CERTIFICATE: &str = "the certificate";
+/// How often the counts of callers are looked through, and how many at once.
+const SWEEP: (Duration, usize) = (Duration::from_secs(1), 1_000);
+/// What a request has beyond its own time to end in.
+const MARGIN: Duration = Duration::from_secs(5);
+/// No request lasts longer, and Kubernetes waits no longer.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// For streams, lines and traces at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Serves until a signal.
+///
+/// # Errors
+/// There is no cluster, or the system refuses threads or signals.
+pub fn run(config: Config) -> anyhow::Result<u8> {
+    log_panics();
+    tracing::info!(?config, "starting");
+    let runtime = runtime::build("data", runtime::cpus().get())?;
+    let code = runtime.block_on(serve(config));
+    // A look at a file may still be under way.
+    runtime.shutdown_background();
+    code
+}
+
+async fn serve(config: Config) -> anyhow::Result<u8> {
+    let Config {
+        settings,
+        https,
+        http,
+        admin: admin_address,
+        namespaces,
+        max_connections,
+        drain_delay,
+        shutdown_grace,
+        kubeconfig,
+        traces,
+    } = config;
+    let stop = on_signals()?;
+    let client = client(kubeconfig.as_deref()).await?;
+    let start_traces = |export| Traces::start(&export, "aimass-gateway", Vec::new());
+    let traces = traces.map(start_traces).transpose()?;
+    let (access_log, writer) = AccessLog::start().context("failed to start the access log")?;
+    let certificate = https.as_ref().map(|_| Arc::new(Certificate::default()));
+    let mut registry = Registry::default();
+    let parts = Parts {
+        settings,
+        bounds: Bounds::default(),
+        certificate: certificate.clone(),
+        traces: traces.clone(),
+        access_log,
+    };
+    let state = State::new(parts, &mut registry);
+
+    let (tasks, end) = (Tasks::new(), Stop::new());
+    let latch = Latch::new();
+    let streams = streams(&namespaces);
+    // All that is expected, before anything can arrive.
+    let assembly = Assembly::new(&streams, state.clone(), latch.clone());
+    if let (Some(https), Some(certificate)) = (&https, &certificate) {
+        latch.expect(CERTIFICATE);
+        follow(https, certificate, &latch, &tasks, &end);
+    }
+    let heartbeat = Heartbeat::start();
+    let admin = Admin {
+        registry: Arc::new(registry),
+        readiness: latch.readiness(),
+        live: Arc::new(move || heartbeat.check()),
+        extra: Router::new(),
+    };
+    let connections = state.metrics().connections.clone();
+    // From the signal on, clients with a connection are sent to connect elsewhere.
+    let mut ports = Ports::new(max_connections, connections, stop.clone());
+    let opened = async {
+        let admin = admin::start(ports::reachable(admin_address), admin)?;
+        if let (Some(https), Some(certificate)) = (https, certificate) {
+            let config = tls::server_config(certificate)?;
+            let app = app(state.clone());
+            ports.open(https.address, app, Some(config)).await?;
+        }
+        if let Some(http) = http {
+            let app = match http.plain {
+                Plain::Serve => app(state.clone()),
+                Plain::Redirect => redirect(),
+            };
+            ports.open(http.address, app, None).await?;
+        }
+        anyhow::Ok(admin)
+    };
+    let _admin = match opened.await {
+        Ok(admin) => admin,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "a port cannot be used");
+            return Ok(EXIT_PORT);
+        }
+    };
+    let (feed, messages) = mpsc::channel(QUEUE);
+    tasks.spawn("table", assembly.run(messages));
+    for stream in streams {
+        watch::start(&client, stream, feed.clone(), &tasks, &end);
+    }
+    drop(feed);
+    sweep(&state, &tasks, &end);
+
+    ports.serve();
+    stop.cancelled().await;
+    tracing::info!("told to stop: not ready from now on");
+    latch.drain();
+    // Load balancers learn that this gateway is not ready; until then requests keep coming and are served.
+    tokio::time::sleep(drain_delay).await;
+    let grace = grace(shutdown_grace, &state.table());
+    ports.end(grace, || state.abort()).await;
+    end.cancel();
+    tasks.drain(LAST_WORDS).await;
+    if !writer.flush(LAST_WORDS).await {
+        tracing::warn!("the last lines of the access log were not written");
+    }
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
+    tracing::info!("stopped");
+    Ok(0)
+}
+
+/// How long requests in flight may take at the end: as long as the model that allows most, and what was configured at least.
+/// The same rule as for the model's pods.
+fn grace(configured: Duration, table: &Table) -> Duration {
+    let deployments = table.models.values().flat_map(|models| models.values());
+    let longest = deployments.map(|deployment| deployment.request_timeout);
+    let longest = longest.max().unwrap_or_default();
+    configured.max(longest.saturating_add(MARGIN)).min(LONGEST)
+}
+
+/// Follows the certificate's files, until `end`.
+fn follow(https: &Https, certificate: &Arc<Certificate>, latch: &Latch, tasks: &Tasks, end: &Stop) {
+    let (folder, certificate) = (https.folder.clone(), Arc::clone(certificate));
+    let (latch, end) = (latch.clone(), end.clone());
+    let told = move |look: Look<'_>| match look {
+        Look::Swapped(until) => {
+            tracing::info!(%until, "a certificate is used from now on");
+            latch.arrived(CERTIFICATE);
+        }
+        Look::Refused(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(
+                error,
+                "the certificate cannot be used; the one before stays"
+            );
+            latch.missing(CERTIFICATE, error);
+        }
+    };
+    tasks.spawn("certificate", async move {
+        let keep = tls::keep(&folder, &certificate, told);
+        end.run_until_cancelled(keep).await;
+    });
+}
+
+/// Forgets what callers have used long ago, until `end`.
+fn sweep(state: &State, tasks: &Tasks, end: &Stop) {
+    let (state, end) = (state.clone(), end.clone());
+    let (pause, steps) = SWEEP;
+    let sweep = async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            state.limits().sweep(steps, Instant::now().into_std());
+        }
+    };
+    tasks.spawn("sweep", async move {
+        end.run_until_cancelled(sweep).await;
+    });
+}
+
+/// Panics are contained at the borders of requests and tasks; what they were goes to the log.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("(no text)");
+        let text = text
+            .get(..text.floor_char_boundary(256))
+            .unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("(unnamed)");
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(
+            panic = text,
+            panic.place = place,
+            panic.thread = thread,
+            "a panic"
+        );
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::table::{Access, Deployment, Retry};
+
+    fn table(timeouts: &[u64]) -> Table {
+        let deployment = |seconds: &u64| Deployment {
+            uid: "u".into(),
+            namespace: "a".into(),
+            name: "m".into(),
+            served_name: "m".into(),
+            access: Access::default(),
+            request_timeout: Duration::from_secs(*seconds),
+            max_request_bytes: 1024,
+            retry: Retry::Never,
+            unready: None,
+            stable: None,
+            revisions: Vec::new(),
+            live: Arc::default(),
+        };
+        let named = |seconds: &u64| (seconds.to_string().into(), Arc::new(deployment(seconds)));
+        Table {
+            models: HashMap::from([("a".into(), timeouts.iter().map(named).collect())]),
+            ..Table::default()
+        }
+    }
+
+    #[test]
+    fn the_end_waits_for_the_longest_request_that_there_may_be() {
+        let seconds = |timeouts: &[u64]| {
+            let grace = grace(Duration::from_secs(65), &table(timeouts));
+            grace.as_secs()
+        };
+        assert_eq!(seconds(&[]), 65);
+        assert_eq!(seconds(&[10, 60]), 65);
+        assert_eq!(seconds(&[10, 600, 60]), 605);
+        assert_eq!(seconds(&[3600]), 3600);
+    }
+}

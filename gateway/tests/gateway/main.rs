@@ -1,0 +1,25 @@
+//! The gateway as its callers and its pods meet it: the application behind the real listener on loopback, with a table made by
+//! hand and pods that are sockets of these tests.
+//!
+//! `world` holds the nouns; every other module is one promise.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on panics; the lint knows only functions marked as tests"
+)]
+
+mod callers;
+mod client;
+mod deadlines;
+mod departures;
+mod ends;
+mod hostile;
+mod limits;
+mod lying;
+mod pod;
+mod records;
+mod retries;
+mod streaming;
+mod tls;
+mod world;
