@@ -17,6 +17,10 @@ use crate::condition::Condition;
 use crate::network::Cidr;
 
 /// A caller's key.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "each is of another column; the lint does not see the groups"
+)]
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[kube(

@@ -27,7 +27,7 @@ pub fn status(
     match outcome {
         Ok(Outlook::Deleting) => previous,
         Ok(Outlook::Usable { keys }) => usable(plan, &previous, keys, seconds(now)),
-        Err(failure) => after(&plan.metadata, previous, &failure, seconds(now)),
+        Err(failure) => after(&plan.metadata, &previous, &failure, seconds(now)),
     }
 }
 
@@ -45,12 +45,12 @@ pub fn undecodable(
         message: bounded(message),
     };
     let previous = previous.cloned().unwrap_or_default();
-    after(metadata, previous, &failure, seconds(now))
+    after(metadata, &previous, &failure, seconds(now))
 }
 
 fn after(
     metadata: &ObjectMeta,
-    previous: UsagePlanStatus,
+    previous: &UsagePlanStatus,
     failure: &Failure,
     now: Timestamp,
 ) -> UsagePlanStatus {
@@ -58,7 +58,7 @@ fn after(
     UsagePlanStatus {
         observed_generation: generation,
         conditions: failed(&previous.conditions, generation, failure, now),
-        ..previous
+        ..previous.clone()
     }
 }
 
