@@ -37,7 +37,7 @@ enum Action {
 }
 
 /// Sets of values that must render.
-const GOOD: [&[&str]; 4] = [
+const GOOD: [&[&str]; 7] = [
     &[],
     &[
         "watchNamespace=team-a",
@@ -53,15 +53,42 @@ const GOOD: [&[&str]; 4] = [
         "traceRatio=0.5",
         "imagePullSecrets={pull}",
     ],
+    &["gateway.enabled=false", "admissionPolicies=false"],
+    &[
+        "gateway.ingress.enabled=true",
+        "gateway.ingress.className=nginx",
+        "gateway.ingress.hosts={models.example,*.models.example}",
+        "gateway.ingress.tlsSecret=tls",
+        "gateway.httpRoute.enabled=true",
+        "gateway.httpRoute.parentRefs[0].name=shared",
+        "gateway.httpRoute.hostnames={models.example}",
+    ],
+    &[
+        "watchNamespace=team-a",
+        "gateway.tlsSecret=tls",
+        "gateway.plain=serve",
+        "gateway.isolateModels=false",
+        "gateway.domain=models.example",
+        "gateway.defaultProject=shop",
+        "gateway.accessLogSample=0.1",
+        "gateway.trustedProxies={10.0.0.0/8,fd00::/8}",
+        "gateway.service.type=LoadBalancer",
+    ],
 ];
 
 /// Sets of values that must be refused, each with what the refusal names.
-const BAD: [(&str, &str); 5] = [
+const BAD: [(&str, &str); 8] = [
     ("replica=1", "replica"),
     ("adminPort=80", "adminPort"),
     ("logFormat=xml", "logFormat"),
     ("otlpEndpoint=collector:4317", "otlpEndpoint"),
     ("watchNamespace=Team_A", "watchNamespace"),
+    ("gateway.plain=maybe", "plain"),
+    ("gateway.ingress.enabled=true", "gateway.ingress.hosts"),
+    (
+        "gateway.tlsSecret=tls,gateway.ingress.enabled=true",
+        "gateway.plain",
+    ),
 ];
 
 /// Runs the command.

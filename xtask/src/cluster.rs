@@ -5,6 +5,7 @@
 
 mod cgroup;
 mod control;
+pub(crate) mod door;
 mod down;
 mod files;
 mod health;

@@ -1,7 +1,10 @@
 //! `cargo xtask demo`: from a clone to predictions, on a Kubernetes of its own or one that is there.
 
 mod ask;
+mod certificate;
+mod entrance;
 mod install;
+mod key;
 mod models;
 mod site;
 
@@ -10,6 +13,8 @@ use clap::Args as ClapArgs;
 
 use crate::places::Places;
 use crate::{clock, step};
+use entrance::Entrance;
+use key::Tool;
 use site::Site;
 
 /// Options of `cargo xtask demo`.
@@ -31,9 +36,12 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
     let began = clock::now();
     let site = Site::choose(places, args.context.as_deref())?;
     let images = install::images(places, &site, args.registry.as_deref())?;
+    let tool = Tool::build(places, &site)?;
+    certificate::ensure(places, &site)?;
     install::run(places, &site, &images)?;
     models::apply(places, &site)?;
-    ask::run(places, &site)?;
+    let entrance = Entrance::open(&site)?;
+    ask::run(places, &entrance, &tool)?;
     step::say("");
     step::say(
         site.kubectl_output(&["get", "modeldeployments"])?
@@ -43,18 +51,22 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
         "\nThat took {:.0} s.",
         began.elapsed().as_secs_f64()
     ));
-    step::say(&how_to_go_on(&site)?);
+    step::say(&how_to_go_on(places, &site, &tool));
     Ok(())
 }
 
-fn how_to_go_on(site: &Site) -> Result<String> {
-    let address = ask::address_for_people(site)?;
+fn how_to_go_on(places: &Places, site: &Site, tool: &Tool<'_>) -> String {
     let enter = site.how_to_enter();
     let leave = site.how_to_leave();
-    Ok(format!(
+    let (plain, secure) = (entrance::PLAIN, entrance::SECURE);
+    let authority = certificate::authority(places);
+    let (authority, aimass) = (authority.display(), tool.path.display());
+    format!(
         r#"
 To go on:
-{enter}  curl --data '{{"signature_name": "serving_default", "instances": [[1],[2],[3]]}}' {address}/v1/models/my_model:predict
+{enter}  curl --data '{{"signature_name": "serving_default", "instances": [[1],[2],[3]]}}' http://localhost:{plain}/v1/models/my_model:predict
+  curl --cacert {authority} -H "Authorization: Bearer TOKEN" --data @examples/digits/seven.json https://localhost:{secure}/v1/models/digits:predict
+  {aimass} key list
   kubectl get aimd
   kubectl describe modeldeployment my-model
   kubectl explain modeldeployment.spec --recursive
@@ -62,5 +74,5 @@ To go on:
   kubectl delete modeldeployment my-model
 To stop:
 {leave}"#
-    ))
+    )
 }

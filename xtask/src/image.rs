@@ -70,13 +70,21 @@ pub(crate) struct Image {
 const SERVERS_ENVIRONMENT: [&str; 1] = ["RTEN_NUM_THREADS=1"];
 
 /// What installs aimass.
-pub(crate) const IMAGES: [Image; 2] = [
+pub(crate) const IMAGES: [Image; 3] = [
     Image {
         package: "aimass-operator",
         binary: "aimass-operator",
         name: "aimass.test/aimass-operator:dev",
         title: "Turns ModelDeployments into serving pods",
         archive: "aimass-operator",
+        environment: &[],
+    },
+    Image {
+        package: "aimass-gateway",
+        binary: "aimass-gateway",
+        name: "aimass.test/aimass-gateway:dev",
+        title: "The only door for callers",
+        archive: "aimass-gateway",
         environment: &[],
     },
     Image {
@@ -88,6 +96,9 @@ pub(crate) const IMAGES: [Image; 2] = [
         environment: &SERVERS_ENVIRONMENT,
     },
 ];
+
+/// The package of the command line, which is handed out without an image.
+const TOOL: &str = "aimass-cli";
 
 /// The server with onnxruntime.
 const ONNXRUNTIME: Image = Image {
@@ -167,15 +178,30 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
 /// As [`run`].
 pub(crate) fn build(places: &Places) -> Result<Vec<Built>> {
     packages::ensure(places, &[Purpose::Images])?;
-    let packages: Vec<&str> = IMAGES.iter().map(|image| image.package).collect();
     if !places.target().join(FOLDER).exists() {
         step::say("The first release build takes about 8 minutes on two cores.");
     }
-    let binaries = build::run(places, FOLDER, &packages, Linking::Static)?;
+    let binaries = ours(places)?;
     IMAGES
         .into_iter()
         .map(|image| write(places, image, &binaries))
         .collect()
+}
+
+/// The command line for people, as static as what is in the images.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn tool(places: &Places) -> Result<PathBuf> {
+    Ok(ours(places)?.join("aimass"))
+}
+
+/// Builds all that is handed out, at once: each selection of packages has its own features, and would compile what they share
+/// anew.
+fn ours(places: &Places) -> Result<PathBuf> {
+    let mut packages = vec![TOOL];
+    packages.extend(IMAGES.iter().map(|image| image.package));
+    build::run(places, FOLDER, &packages, Linking::Static)
 }
 
 /// Builds the server's variant with onnxruntime.

@@ -27,6 +27,7 @@ mod packages;
 mod pki;
 mod places;
 mod python;
+mod relay;
 mod step;
 mod test;
 
@@ -66,6 +67,9 @@ enum Command {
     Image(image::Args),
     /// Bring trained models out of packages, record golden cases and answers
     Models(models::Args),
+    /// Hand connections on to addresses that only this machine reaches
+    #[command(hide = true)]
+    Relay(relay::Args),
     /// Run one lane of tests, or everything
     Test(test::Args),
 }
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args, &places),
         Command::Image(args) => image::run(&args, &places),
         Command::Models(args) => models::run(&args, &places),
+        Command::Relay(args) => relay::run(&args),
         Command::Test(args) => test::run(&args, &places),
     };
     match result {

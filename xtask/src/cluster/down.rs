@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cluster::files::{Files, RUN};
 use crate::cluster::part::Part;
-use crate::cluster::{cgroup, mounts, network, process, sandbox};
+use crate::cluster::{cgroup, door, mounts, network, process, sandbox};
 use crate::step::Step;
 
 /// How long a process may take to end by itself.
@@ -28,6 +28,9 @@ pub(super) fn run(files: &Files) -> Result<()> {
     let started = Files::started();
     let files = started.as_ref().unwrap_or(files);
     let mut step = Step::begin("stop the cluster", None);
+    if let Some(record) = process::record(files, door::NAME) {
+        record.stop(GRACE);
+    }
     // First those that would start or restart something.
     for part in [
         Part::Kubelet,

@@ -24,26 +24,47 @@ pub(super) struct Record {
     boot: String,
 }
 
-/// Starts a program in the cluster's namespace and control group, its output in its log.
+/// Whose addresses a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Network {
+    /// Those of the cluster's namespace.
+    Cluster,
+    /// Those of this machine.
+    Machine,
+}
+
+/// Starts a program in the cluster's control group, its output in its log.
 ///
 /// # Errors
 /// If it cannot be started or recorded.
-pub(super) fn start(files: &Files, join: &Path, name: &str, program: &Command) -> Result<()> {
+pub(super) fn start(
+    files: &Files,
+    join: &Path,
+    name: &str,
+    program: &Command,
+    whose: Network,
+) -> Result<()> {
     let log = files.log(name);
     let file = std::fs::File::create(&log)
         .with_context(|| format!("failed to write the log {}", log.display()))?;
     let other = file
         .try_clone()
         .context("failed to share the log between two outputs")?;
-    let namespace = format!("--net={}", network::namespace_file());
+    let enter = match whose {
+        Network::Cluster => vec![
+            "nsenter".to_owned(),
+            format!("--net={}", network::namespace_file()),
+            "--".to_owned(),
+        ],
+        Network::Machine => Vec::new(),
+    };
     let mut command = Command::new("sh");
     // The control group before anything else, so that no child is born outside of it. A session of
     // its own: neither Ctrl-C nor the end of the terminal reaches it. `exec`, thrice: one number.
     command
-        .args(["-c", r#"echo $$ > "$0" && exec setsid nsenter "$@""#])
+        .args(["-c", r#"echo $$ > "$0" && exec setsid "$@""#])
         .arg(join)
-        .arg(namespace)
-        .arg("--")
+        .args(enter)
         .arg(program.get_program())
         .args(program.get_args())
         .current_dir(files.root())

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::clock;
 use crate::cluster::files::Files;
 use crate::cluster::part::{Lane, Part};
+use crate::cluster::process::Network;
 use crate::cluster::{control, down, health, network, node, process, setup};
 use crate::image::{self, Built};
 use crate::places::Places;
@@ -132,7 +133,13 @@ impl Cluster {
         let name = part.name();
         let log = self.files.log(name);
         let mut step = Step::begin(format!("start {name}"), Some(&log));
-        process::start(&self.files, join, name, &self.command(part))?;
+        process::start(
+            &self.files,
+            join,
+            name,
+            &self.command(part),
+            Network::Cluster,
+        )?;
         let record = process::record(&self.files, name).context("the record was just written")?;
         let mut why = String::new();
         let healthy = clock::wait_for(START, || {

@@ -16,12 +16,18 @@ use crate::places::Places;
 use crate::{step, test};
 
 /// What is asked for help, in the order of the page.
-const COMMANDS: [(&str, &[&str]); 5] = [
+const COMMANDS: [(&str, &[&str]); 11] = [
     ("aimass-operator", &[]),
     ("aimass-operator", &["render"]),
     ("aimass-server", &[]),
     ("aimass-server", &["fetch"]),
     ("aimass-server", &["inspect"]),
+    ("aimass-gateway", &[]),
+    ("aimass", &["key", "create"]),
+    ("aimass", &["key", "rotate"]),
+    ("aimass", &["key", "revoke"]),
+    ("aimass", &["key", "list"]),
+    ("aimass", &["predict"]),
 ];
 
 /// The page.
@@ -53,7 +59,7 @@ const INTRODUCTION: &str = "\
 # Flags
 
 What each binary says of itself with `--help`. Every flag that has an effect has an environment variable; the flag wins. The chart's
-values of the same names set the operator's flags, and the operator sets the server's. Without Kubernetes the server is started by
+values of the same names set the operator's flags, those below `gateway` the gateway's, and the operator sets the server's. Without Kubernetes the server is started by
 hand: [standalone](../standalone.md).
 ";
 

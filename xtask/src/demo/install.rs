@@ -1,8 +1,10 @@
-//! Images and the operator: built, brought to the cluster, installed with the chart.
+//! Images, operator and gateway: built, brought to the cluster, installed with the chart.
 
 use anyhow::{Context as _, Result};
 
+use crate::demo::entrance::SECURE;
 use crate::demo::site::Site;
+use crate::demo::{certificate, models};
 use crate::image::{self, Built};
 use crate::places::Places;
 use crate::step;
@@ -16,6 +18,7 @@ pub(super) const RELEASE: &str = "aimass";
 pub(super) struct Images {
     operator: String,
     server: String,
+    gateway: String,
 }
 
 /// Builds the images and brings them to the cluster.
@@ -42,6 +45,7 @@ pub(super) fn images(places: &Places, site: &Site, registry: Option<&str>) -> Re
     Ok(Images {
         operator: named("aimass-operator")?,
         server: named("aimass-server")?,
+        gateway: named("aimass-gateway")?,
     })
 }
 
@@ -57,7 +61,7 @@ pub(super) fn run(places: &Places, site: &Site, images: &Images) -> Result<()> {
     definitions.args(["apply", "--server-side", "--force-conflicts", "--filename"]);
     definitions.arg(chart.join("crds"));
     step::run(
-        "define ModelDeployment",
+        "define ModelDeployment, APIKey and UsagePlan",
         &mut definitions,
         &log("definitions"),
     )
@@ -72,10 +76,31 @@ pub(super) fn run(places: &Places, site: &Site, images: &Images) -> Result<()> {
     helm.args(["--namespace", NAMESPACE, "--skip-crds"]);
     helm.arg(format!("--set-string=image={}", images.operator));
     helm.arg(format!("--set-string=serverImage={}", images.server));
+    helm.arg(format!("--set-string=gateway.image={}", images.gateway));
+    helm.arg(format!(
+        "--set-string=gateway.tlsSecret={}",
+        certificate::SECRET
+    ));
+    helm.arg(format!(
+        "--set-string=gatewayUrl=https://localhost:{SECURE}"
+    ));
+    helm.arg(format!(
+        "--set-string=gateway.defaultProject={}",
+        models::NAMESPACE
+    ));
+    // The reference client knows neither HTTPS nor keys.
+    helm.arg("--set-string=gateway.plain=serve");
     step::run("install aimass with its chart", &mut helm, &log("helm")).context(
         "an installation that was cut off is removed by `helm uninstall aimass --namespace \
          aimass-system`",
     )?;
+    wait(places, site, "operator")?;
+    wait(places, site, "gateway")
+}
+
+/// Waits until a part runs.
+fn wait(places: &Places, site: &Site, part: &str) -> Result<()> {
+    let log = places.target().join("demo").join(format!("{part}.log"));
     let mut rollout = site.kubectl();
     rollout.args([
         "--namespace",
@@ -84,17 +109,16 @@ pub(super) fn run(places: &Places, site: &Site, images: &Images) -> Result<()> {
         "status",
         "--timeout=120s",
     ]);
-    rollout.arg("deployment/aimass-operator");
-    step::run("wait for the operator", &mut rollout, &log("operator")).with_context(|| {
+    let deployment = format!("deployment/aimass-{part}");
+    rollout.arg(&deployment);
+    step::run(&format!("wait for the {part}"), &mut rollout, &log).with_context(|| {
         let of = |arguments: &[&str]| {
             let mut command = site.kubectl();
             let said = step::output(command.args(["--namespace", NAMESPACE]).args(arguments));
             said.unwrap_or_else(|error| format!("{error:#}"))
         };
         let pods = of(&["get", "pods"]);
-        let log = of(&["logs", "deployment/aimass-operator", "--tail=10"]);
-        format!(
-            "the operator does not run; an image that cannot be pulled shows here:\n{pods}{log}"
-        )
+        let log = of(&["logs", &deployment, "--tail=10"]);
+        format!("the {part} does not run; an image that cannot be pulled shows here:\n{pods}{log}")
     })
 }

@@ -1,4 +1,4 @@
-//! The two examples: applied, and waited for.
+//! The examples: applied, and waited for.
 
 use anyhow::{Context as _, Result};
 
@@ -18,7 +18,10 @@ const EXAMPLES: [(&str, &str); 2] = [("linear.yaml", "my-model"), ("digits.yaml"
 /// If they are refused, or not Ready in two minutes; then with their conditions.
 pub(super) fn apply(places: &Places, site: &Site) -> Result<()> {
     let logs = places.target().join("demo");
-    for (file, _) in EXAMPLES {
+    for file in ["plan.yaml"]
+        .into_iter()
+        .chain(EXAMPLES.map(|(file, _)| file))
+    {
         let mut command = site.kubectl();
         command.args(["--namespace", NAMESPACE, "apply", "--filename"]);
         command.arg(places.repository().join("examples").join(file));

@@ -1,5 +1,6 @@
 //! The cluster of the demo: one of our own, or one that is there.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -61,16 +62,29 @@ impl Site {
 
     /// Whether it was started by us: then images are loaded and addresses reached directly.
     pub(super) fn is_own(&self) -> bool {
-        matches!(self.kind, Kind::Own(_))
+        self.own().is_some()
+    }
+
+    /// The cluster, if it was started by us.
+    pub(super) fn own(&self) -> Option<&Cluster> {
+        match &self.kind {
+            Kind::Own(cluster) => Some(cluster),
+            Kind::Context(_) => None,
+        }
+    }
+
+    /// What tells `kubectl` and `aimass` that this cluster is meant.
+    pub(super) fn flags(&self) -> [OsString; 2] {
+        match &self.kind {
+            Kind::Own(cluster) => ["--kubeconfig".into(), cluster.files.kubeconfig().into()],
+            Kind::Context(name) => ["--context".into(), name.into()],
+        }
     }
 
     /// `kubectl` for this cluster.
     pub(super) fn kubectl(&self) -> Command {
         let mut command = Command::new(&self.kubectl);
-        match &self.kind {
-            Kind::Own(cluster) => command.arg("--kubeconfig").arg(cluster.files.kubeconfig()),
-            Kind::Context(name) => command.args(["--context", name]),
-        };
+        command.args(self.flags());
         command
     }
 
@@ -102,7 +116,7 @@ impl Site {
             Kind::Own(_) => "  eval \"$(cargo xtask cluster env)\"\n".to_owned(),
             Kind::Context(name) => format!(
                 "  kubectl config use-context {name}\n  \
-                 kubectl port-forward service/my-model 8501 &\n"
+                 kubectl port-forward --namespace aimass-system service/aimass-gateway 8501 8443:443 &\n"
             ),
         }
     }
@@ -112,7 +126,8 @@ impl Site {
         match &self.kind {
             Kind::Own(_) => "  cargo xtask cluster down".to_owned(),
             Kind::Context(_) => format!(
-                "  kubectl delete --filename examples/linear.yaml --filename examples/digits.yaml\n  \
+                "  kubectl delete --filename examples/linear.yaml --filename examples/digits.yaml --filename examples/plan.yaml\n  \
+                 kubectl delete apikey demo\n  \
                  {} uninstall {} --namespace {}\n  \
                  kubectl delete namespace {2}\n  \
                  kubectl delete --filename charts/aimass/crds",

@@ -10,7 +10,7 @@ use super::Lane;
 use crate::cluster::{self, Cluster};
 use crate::places::Places;
 use crate::python::{self, Environment, Version};
-use crate::{h2spec, image};
+use crate::{h2spec, helm, image};
 
 /// What was there when the run began.
 pub(crate) struct Shared {
@@ -38,10 +38,14 @@ impl Shared {
                 cluster
             }
         };
-        Ok(vec![
+        let mut environment = vec![
             ("AIMASS_TEST_KUBECONFIG", cluster.files.kubeconfig()),
             ("AIMASS_TEST_AUDIT", cluster.files.audit()),
-        ])
+        ];
+        if lane == Lane::Node {
+            environment.push(("AIMASS_TEST_HELM", helm::binary(places)?));
+        }
+        Ok(environment)
     }
 
     /// After the last lane.

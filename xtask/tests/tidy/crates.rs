@@ -9,7 +9,7 @@ use super::files::{none, root};
 use super::rust::PURE;
 
 /// What each member may use of the others; those in [`FREE`] may use everything.
-const DIRECTIONS: [(&str, &[&str]); 9] = [
+const DIRECTIONS: [(&str, &[&str]); 11] = [
     ("aimass-crds", &[]),
     ("aimass-protocol", &[]),
     ("aimass-plan", &["aimass-crds"]),
@@ -19,6 +19,11 @@ const DIRECTIONS: [(&str, &[&str]); 9] = [
         &["aimass-chassis", "aimass-crds", "aimass-plan"],
     ),
     ("aimass-server", &["aimass-chassis", "aimass-protocol"]),
+    (
+        "aimass-gateway",
+        &["aimass-chassis", "aimass-crds", "aimass-protocol"],
+    ),
+    ("aimass-cli", &["aimass-chassis", "aimass-crds"]),
     ("aimass-linear", &[]),
     ("aimass-pause", &[]),
     // Light, so that its first command starts soon after a clone.

@@ -147,6 +147,36 @@ fn t03_only_an_engines_own_file_names_its_crate() {
 }
 
 #[test]
+fn t03_the_gateway_reads_the_cluster_in_one_file_and_changes_nothing() {
+    let mut found = Vec::new();
+    for file in below("gateway/src/", "rs") {
+        if file.path == "gateway/src/watch.rs" {
+            continue;
+        }
+        let code = bare(production(&file.text));
+        // Of hyper there is a client, too.
+        let hyper = file.path == "gateway/src/phase/forward/pods.rs";
+        let named = words(&code).filter(|(_, word)| *word == "Api" || *word == "Client" && !hyper);
+        found.extend(named.map(|(before, word)| {
+            format!("{}:{}: {word}", file.path, line_of(&code, before.len()))
+        }));
+    }
+    none(
+        &found,
+        "Only watch.rs reads the cluster: the rest is told by the table.",
+    );
+    let rights =
+        std::fs::read_to_string(root().join("charts/aimass/templates/gateway-rights.yaml"))
+            .expect("the chart has the gateway's rights");
+    let verbs = rights.lines().filter(|line| line.contains("verbs:"));
+    let more: Vec<String> = verbs
+        .filter(|line| line.trim() != "verbs: [get, list, watch]")
+        .map(str::to_owned)
+        .collect();
+    none(&more, "A gateway reads, and changes nothing.");
+}
+
+#[test]
 fn t03_only_two_parts_of_the_server_open_connections() {
     let may = |path: &str| {
         [
