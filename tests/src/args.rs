@@ -13,6 +13,8 @@ pub struct Args {
     pub audit: Option<PathBuf>,
     /// `AIMASS_TEST_H2SPEC`: the program that judges HTTP/2.
     pub h2spec: Option<PathBuf>,
+    /// `AIMASS_TEST_HELM`: the program that renders the chart.
+    pub helm: Option<PathBuf>,
     /// `AIMASS_TEST_PLAN`: `WORKLOAD: POINT ACTION`; only that plan is run.
     pub plan: Option<String>,
     /// `AIMASS_TEST_SEED`: of everything random.
@@ -41,6 +43,7 @@ impl Args {
             kubeconfig: path("AIMASS_TEST_KUBECONFIG"),
             audit: path("AIMASS_TEST_AUDIT"),
             h2spec: path("AIMASS_TEST_H2SPEC"),
+            helm: path("AIMASS_TEST_HELM"),
             plan: text("AIMASS_TEST_PLAN"),
             seed: text("AIMASS_TEST_SEED").and_then(|seed| seed.parse().ok()),
             python: path("AIMASS_TEST_PYTHON"),

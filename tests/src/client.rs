@@ -49,6 +49,7 @@ pub struct Caller {
     address: SocketAddr,
     pool: Pool<HttpConnector, Full<Bytes>>,
     deadline: Duration,
+    bearer: Option<String>,
 }
 
 impl Caller {
@@ -66,7 +67,15 @@ impl Caller {
             address,
             pool,
             deadline: Duration::from_secs(30),
+            bearer: None,
         }
+    }
+
+    /// The same one, who shows an API key.
+    #[must_use]
+    pub fn with_key(mut self, token: &str) -> Self {
+        self.bearer = Some(format!("Bearer {token}"));
+        self
     }
 
     /// Asks.
@@ -75,10 +84,14 @@ impl Caller {
     /// What went wrong before there was an answer.
     pub async fn send(&self, method: Method, path: &str, body: &[u8]) -> Result<Reply, String> {
         let uri = format!("http://{}{path}", self.address);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(&uri)
-            .header(http::header::CONTENT_TYPE, "application/json")
+            .header(http::header::CONTENT_TYPE, "application/json");
+        if let Some(bearer) = &self.bearer {
+            request = request.header(http::header::AUTHORIZATION, bearer);
+        }
+        let request = request
             .body(Full::new(Bytes::copy_from_slice(body)))
             .map_err(|e| format!("{uri}: {e}"))?;
         let answer = async {

@@ -10,6 +10,7 @@ pub mod client;
 pub mod cluster;
 pub mod eventually;
 pub mod faults;
+pub mod gateway;
 pub mod load;
 pub mod models;
 pub mod normal;

@@ -215,6 +215,16 @@ pub struct Everywhere {
 }
 
 impl Everywhere {
+    /// Rights that were given under `name`.
+    #[must_use]
+    pub fn of(name: String, client: &Client) -> Self {
+        Self {
+            name,
+            roles: Api::all(client.clone()),
+            bindings: Api::all(client.clone()),
+        }
+    }
+
     /// Takes the rights back.
     pub async fn revoke(self) {
         let params = DeleteParams::default();

@@ -10,6 +10,7 @@
 )]
 
 mod examples;
+mod gateway;
 mod misoperation;
 mod platform;
 mod steady;
