@@ -156,6 +156,9 @@ async fn subjects<K: Subject>(
     let mut writer = Writer::<Guarded<K>>::new(());
     subjects.hold(writer.as_reader());
     let plural = K::plural(&()).into_owned();
+    // The store has what a list brings at the list's end, all at once: whoever were told of an object
+    // before would look, find it as it was or not at all, and rest.
+    let mut listed: Vec<(Key, String, u64)> = Vec::new();
     follow(&ctx, open, |event| {
         let Some(event) = subjects.forward(event) else {
             return;
@@ -163,22 +166,27 @@ async fn subjects<K: Subject>(
         writer.apply_watcher_event(&event);
         let held = writer.as_reader();
         match &event {
-            Event::Apply(object) | Event::InitApply(object) => {
+            Event::Apply(object) => {
                 notice(&ctx, Told::There(object));
-                let own = subjects
-                    .overlay
-                    .caught_up(uid_of(object), version_of(object));
-                if !own {
-                    subjects.announce(&key_of(object));
-                }
+                subjects.brought(&key_of(object), uid_of(object), version_of(object));
+            }
+            Event::InitApply(object) => {
+                notice(&ctx, Told::There(object));
+                let uid = uid_of(object).to_owned();
+                listed.push((key_of(object), uid, version_of(object)));
             }
             Event::Delete(object) => {
                 notice(&ctx, Told::Gone(object));
                 subjects.overlay.forget(uid_of(object));
                 ctx.attempts.forget(uid_of(object));
             }
-            Event::Init => {}
-            Event::InitDone => notice(&ctx, Told::Only(keys_of(&held))),
+            Event::Init => listed.clear(),
+            Event::InitDone => {
+                notice(&ctx, Told::Only(keys_of(&held)));
+                for (key, uid, version) in std::mem::take(&mut listed) {
+                    subjects.brought(&key, &uid, version);
+                }
+            }
         }
         ctx.metrics.cached(&plural, held.len());
     })
@@ -248,6 +256,8 @@ fn announce(ctx: &Context, concerned: &Concerned) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt as _;
+
     use super::*;
 
     #[test]
@@ -272,6 +282,70 @@ mod tests {
         });
         let model: Guarded<ModelDeployment> = serde_json::from_str(&object.to_string()).unwrap();
         assert_eq!(model.0.unwrap().spec.replicas, Some(3));
+    }
+
+    fn key(name: &str, version: u32) -> Guarded<APIKey> {
+        serde_json::from_value(serde_json::json!({
+            "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey",
+            "metadata": {
+                "name": name, "namespace": "a", "uid": name, "resourceVersion": version.to_string(),
+            },
+            "spec": {"models": ["iris"], "credentials": []},
+        }))
+        .unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_is_told_of_an_object_finds_it_as_the_list_brought_it() {
+        let (ctx, _) = crate::transcript::context([]);
+        let ctx = Arc::new(ctx);
+        let events = [
+            Event::Init,
+            Event::InitApply(key("ana", 1)),
+            Event::InitDone,
+            // The watch broke; meanwhile ana was changed and ben was made.
+            Event::Init,
+            Event::InitApply(key("ana", 5)),
+            Event::InitApply(key("ben", 4)),
+            Event::InitDone,
+        ];
+        let (told, mut tells) = tokio::sync::mpsc::channel(8);
+        let listening = {
+            let ctx = Arc::clone(&ctx);
+            async move {
+                let mut announced = std::pin::pin!(announced::<APIKey>(Arc::clone(&ctx)));
+                while let Some(Ok(object)) = announced.next().await {
+                    let store = ctx.caches.keys.store().unwrap();
+                    let version = store.get(&object).map(|key| version_of(&*key));
+                    told.send((object.name, version)).await.unwrap();
+                }
+            }
+        };
+        // Listeners have their turn after every event, as on threads of their own.
+        let open = move |_: &Context| -> Events<Guarded<APIKey>> {
+            let events = futures_util::stream::iter(events.clone().map(Ok));
+            let paced = events.then(|event| async {
+                tokio::task::yield_now().await;
+                event
+            });
+            paced.chain(futures_util::stream::pending()).boxed()
+        };
+        let watching = subjects(Arc::clone(&ctx), open, keys);
+        let wanted = async {
+            let mut seen = BTreeSet::new();
+            while seen.len() < 3 {
+                seen.insert(tells.recv().await.unwrap());
+            }
+            seen
+        };
+        let seen = tokio::select! {
+            () = watching => unreachable!("it never ends"),
+            () = listening => unreachable!("it never ends"),
+            seen = wanted => seen,
+        };
+        let expect = [("ana", 1), ("ana", 5), ("ben", 4)];
+        let expect = expect.map(|(name, version)| (name.to_owned(), Some(version)));
+        assert_eq!(seen, BTreeSet::from(expect));
     }
 
     #[test]

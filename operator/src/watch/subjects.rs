@@ -96,6 +96,13 @@ impl<K: Subject> Subjects<K> {
         drop(self.announcements.send(object));
     }
 
+    /// The store has this version of the object: whoever reconciles it is told, unless it is our own report.
+    pub(crate) fn brought(&self, key: &Key, uid: &str, version: u64) {
+        if !self.overlay.caught_up(uid, version) {
+            self.announce(key);
+        }
+    }
+
     /// Lets no event through that would take an object back in time: an older version, or the
     /// deletion of its predecessor. A relist gets what is held instead, since it replaces everything.
     pub(crate) fn forward(&self, event: Event<Guarded<K>>) -> Option<Event<Guarded<K>>> {
