@@ -44,9 +44,6 @@ pub(super) fn server(
     args.extend([
         format!("--rest-api-port={HTTP_PORT}"),
         "--port=0".to_owned(), // no gRPC yet
-        // How long and how large a request may be is the gateway's to say (spec.traffic): a pod
-        // never is the first to refuse, so that both can change without a new revision.
-        "--rest-api-timeout-in-ms=3600000".to_owned(),
         format!("--shutdown-grace={}s", valid.traffic.stop_grace()),
         format!("--drain-delay={DRAIN_DELAY}s"),
         format!(
@@ -59,8 +56,8 @@ pub(super) fn server(
             }
         ),
         format!("--engine-workers={}", runtime.threads),
-        "--max-body=256Mi".to_owned(),
     ]);
+    args.extend(bounds(platform));
     let Batching {
         max_size,
         max_delay,
@@ -88,6 +85,16 @@ pub(super) fn server(
         volume_mounts: Some(volumes::of_server(&valid.source)),
         ..Container::default()
     }
+}
+
+/// How long and how large a request may be. Where there is a gateway, that is the gateway's to say
+/// (spec.traffic): a pod never is the first to refuse, so that both can change without a new revision.
+fn bounds(platform: &Platform) -> Vec<String> {
+    let flags: &[&str] = match platform.gateway_url {
+        Some(_) => &["--rest-api-timeout-in-ms=3600000", "--max-body=256Mi"],
+        None => &["--max-body=16Mi"],
+    };
+    flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
 /// The sidecar that brings remote files, and then sleeps; none for what is mounted.
