@@ -160,8 +160,10 @@ const EXIT_CODES: &str = "Exit codes:
 pub struct PredictArgs {
     /// Name of the ModelDeployment; with --url, the model's name in addresses
     pub name: String,
-    /// Instances in JSON, such as '[[1],[2]]'; or a whole body with "instances" or "inputs", which is sent as it is; or
-    /// @FILE; or - for standard input
+    /// What is asked.
+    #[arg(
+        help = "Instances in JSON, such as '[[1],[2]]'; or a whole body with \"instances\" or \"inputs\", which is sent as it is; or @FILE; or - for standard input"
+    )]
     pub instances: String,
     /// Address of the model (https://HOST/projects/NAMESPACE/v1/models/NAME), or of the gateway alone (https://HOST):
     /// then [/projects/NAMESPACE]/v1/models/NAME is added. Default: status.url of the ModelDeployment

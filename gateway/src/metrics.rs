@@ -2,7 +2,7 @@
 //!
 //! Registered once at start. Labels are closed sets or names of objects, and of those only so many: the rest is `_other`. Keys,
 //! addresses and what callers made up are never labels. What is known at any time anyway is not counted but looked at when
-//! somebody asks: see [`live`].
+//! somebody asks: see `live`.
 
 mod labels;
 mod live;

@@ -70,7 +70,7 @@ pub struct PlatformArgs {
     /// Host that models may be fetched from although its addresses are private; may be repeated.
     #[arg(long, env = "AIMASS_ALLOW_HOST", value_delimiter = ',')]
     pub allow_host: Vec<String>,
-    /// Address of the gateway, as callers outside of the cluster write it: https://HOST[:PORT]. It is what status.url
+    /// Address of the gateway, as callers outside of the cluster write it: https://HOST:PORT. It is what status.url
     /// begins with; empty: status.url is the address within the cluster.
     #[arg(long, env = "AIMASS_GATEWAY_URL", default_value = "")]
     pub gateway_url: String,

@@ -1,6 +1,6 @@
 //! What a model is asked: instances as typed, or of a file, made the body of a request.
 //!
-//! [`wrap`] is pure; [`read`] and [`file`] read what the command line names.
+//! [`wrap`] is pure; [`read`] and [`file()`] read what the command line names.
 
 use std::fs::File;
 use std::io::Read;
