@@ -16,7 +16,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams};
 use serde_json::json;
 
-use crate::world::{run, serve, settled};
+use crate::world::{run, serve, settled, turn};
 
 /// What is promised of a key that is revoked.
 const REVOKED: Duration = Duration::from_secs(2);
@@ -133,6 +133,7 @@ async fn a_key_opens_its_models_at_every_gateway_until_it_is_revoked() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn none_of_20_000_requests_fails_while_gateways_and_pods_are_replaced() {
+    let _turn = turn().await;
     let run = run("doors", Default::default()).await;
     let mut model = models::model("iris", 2);
     model["spec"]["runtime"]["resources"] = json!({

@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::world::{caller, run, serve, settled, stable};
+use crate::world::{caller, run, serve, settled, stable, turn};
 
 const REQUESTS: usize = 20_000;
 /// 250 requests a second: what two cores carry beside the cluster itself.
@@ -20,6 +20,7 @@ const EVERY: Duration = Duration::from_millis(4);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r15_none_of_20_000_requests_fails_while_everything_changes() {
+    let _turn = turn().await;
     let mut run = run("steady", Default::default()).await;
     let mut model = models::model("iris", 2);
     // Four pods and a surge have to fit beside everything else on one node of two cores.

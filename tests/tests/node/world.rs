@@ -13,9 +13,18 @@ use aimass_tests::workload::Run;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// An image that is in the node starts, loads a small model and answers by then.
 pub(crate) const READY: Duration = Duration::from_secs(30);
+
+/// Held by whoever sends a load for minutes: two at once would measure each other.
+static LOAD: Mutex<()> = Mutex::const_new(());
+
+/// Waits for its turn to send a load; until the value is dropped nobody else does.
+pub(crate) async fn turn() -> MutexGuard<'static, ()> {
+    LOAD.lock().await
+}
 
 /// The model file of an example.
 pub(crate) fn file(example: &str) -> Vec<u8> {
