@@ -61,11 +61,7 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
     let python = needs(Group::needs_onnxruntime)
         .then(|| models::python(places))
         .transpose()?;
-    let peers = if needs(Group::needs_peers) {
-        peers::arguments(places)
-    } else {
-        Vec::new()
-    };
+    let peers = peers::arguments(places, &groups);
     let binaries = image::binaries(places, &PACKAGES)?;
     let mut bench = Command::new(binaries.join("aimass-bench"));
     let repository = places.repository();

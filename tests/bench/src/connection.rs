@@ -66,6 +66,12 @@ impl Connection {
         }
     }
 
+    /// The connection alone, between two requests: without the buffer, of which many would need much memory.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     /// The last answer as text, for messages: its head and what follows, cut.
     #[must_use]
     pub fn last_answer(&self) -> String {

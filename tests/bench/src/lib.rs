@@ -6,6 +6,7 @@
 pub mod closed_loop;
 pub mod connection;
 pub mod engines;
+pub mod gateway;
 pub mod models;
 pub mod objects;
 pub mod open_loop;
@@ -119,6 +120,12 @@ pub fn percentile(values: &[u32], percent: f64) -> f64 {
         .max(0.0) as usize;
     let index = index.min(values.len().saturating_sub(1));
     f64::from(values.get(index).copied().unwrap_or_default())
+}
+
+/// How many, as a figure.
+#[must_use]
+pub fn count(value: usize) -> f64 {
+    f64::from(u32::try_from(value).unwrap_or(u32::MAX))
 }
 
 /// The middle one of some values (the upper of the two middle ones).

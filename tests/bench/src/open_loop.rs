@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
+
 use crate::connection::Connection;
 use crate::percentile;
 
@@ -75,6 +77,31 @@ pub fn run(address: SocketAddr, request: &[u8], arrivals: Arrivals) -> anyhow::R
     });
     samples.sort_by_key(|sample| sample.due);
     Ok(samples)
+}
+
+/// As [`run`], where every request must be answered.
+///
+/// # Errors
+/// As [`run`], or an answer other than 2xx: a figure with errors is no figure.
+pub fn run_answered(
+    address: SocketAddr,
+    request: &[u8],
+    arrivals: Arrivals,
+) -> anyhow::Result<Vec<Sample>> {
+    let samples = run(address, request, arrivals)?;
+    if let Some(bad) = samples.iter().find(|sample| !sample.is_answered()) {
+        bail!("an answer under this load has the status {}", bad.status);
+    }
+    Ok(samples)
+}
+
+/// The `percent`th percentile of how long the server alone took for answers with `status`, in ms; 0 without any.
+#[must_use]
+pub fn served_ms(samples: &[Sample], status: u16, percent: f64) -> f64 {
+    let with_status = samples.iter().filter(|sample| sample.status == status);
+    let mut times: Vec<u32> = with_status.map(|sample| sample.served_us).collect();
+    times.sort_unstable();
+    percentile(&times, percent) / 1000.0
 }
 
 /// The `percent`th percentile of the latencies of what was answered, in ms; 0 without any.
@@ -168,5 +195,7 @@ mod tests {
         };
         let samples = [sample(200, 1000), sample(503, 9000), sample(0, 9000)];
         assert!((latency_ms(&samples, 99.0) - 1.0).abs() < 1e-9);
+        assert!((served_ms(&samples, 503, 99.0) - 0.001).abs() < 1e-9);
+        assert!(served_ms(&samples, 429, 99.0).abs() < 1e-9);
     }
 }

@@ -227,7 +227,7 @@ fn is_answered(address: SocketAddr, request: &[u8]) -> bool {
 }
 
 /// The end of a log, in one line.
-fn last_lines(log: &std::path::Path) -> String {
+pub(crate) fn last_lines(log: &std::path::Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().rev().take(3).collect();
     lines.into_iter().rev().collect::<Vec<_>>().join(" | ")

@@ -27,6 +27,8 @@ pub(crate) enum Group {
     Models,
     /// Other model servers beside ours (fetches them)
     Peers,
+    /// The gateway, beside Envoy (fetches it)
+    Gateway,
     /// The operator, on the pinned cluster
     Operator,
 }
@@ -54,6 +56,7 @@ impl Group {
             Self::Engines => "engines",
             Self::Models => "models",
             Self::Peers => "peers",
+            Self::Gateway => "gateway",
             Self::Operator => "operator",
         }
     }
@@ -66,11 +69,6 @@ impl Group {
     /// The fetched models.
     pub(crate) const fn needs_models(self) -> bool {
         matches!(self, Self::Overload | Self::Engines | Self::Models)
-    }
-
-    /// Other model servers.
-    pub(crate) const fn needs_peers(self) -> bool {
-        matches!(self, Self::Peers)
     }
 
     /// A Python with onnxruntime.

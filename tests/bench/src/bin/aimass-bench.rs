@@ -14,7 +14,7 @@ use aimass_bench::process::pin_to;
 use aimass_bench::server::running::Programs;
 use aimass_bench::server::{binary, half_load, memory, overload, requests, start_up, swap};
 use aimass_bench::{Row, markdown, table};
-use aimass_bench::{engines, models, peers};
+use aimass_bench::{engines, gateway, models, peers};
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
@@ -41,6 +41,8 @@ enum Group {
     Models,
     /// Other model servers.
     Peers,
+    /// The gateway, beside Envoy.
+    Gateway,
     /// The operator on a cluster.
     Operator,
 }
@@ -78,7 +80,7 @@ struct Args {
     /// A Python with onnxruntime; needed by `engines`.
     #[arg(long)]
     python: Option<PathBuf>,
-    /// `NAME=PYTHON`: a peer's environment; needed by `peers`.
+    /// `NAME=PYTHON`: a peer's environment; needed by `peers`, and by `gateway` for Envoy.
     #[arg(long, value_name = "NAME=PYTHON")]
     peer: Vec<String>,
     /// `NAME=REASON`: why a peer has none.
@@ -154,8 +156,23 @@ fn measure(args: &Args, group: Group) -> anyhow::Result<Vec<Row>> {
             pythons: pythons(args),
             run,
         }),
+        Group::Gateway => gateway::figures(&gateway::Setting {
+            binaries: args.binaries.clone(),
+            envoy: python_of(args, "envoy"),
+            run,
+        }),
         Group::Operator => operator(args),
     }
+}
+
+/// The environment of one peer, or why there is none.
+fn python_of(args: &Args, peer: &str) -> Result<PathBuf, String> {
+    let mut pythons = pythons(args).into_iter();
+    let found = pythons.find(|(name, _)| name == peer);
+    found.map_or_else(
+        || Err("no Python was given for it".to_owned()),
+        |(_, python)| python,
+    )
 }
 
 fn pythons(args: &Args) -> Vec<(String, Result<PathBuf, String>)> {

@@ -1,11 +1,10 @@
 //! Latency where half of what the server can do is asked of it: what callers feel on a good day.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::CONNECTIONS;
 use super::running::{Bare, Programs, Running, digits_v2};
-use crate::open_loop::{self, Arrivals, Sample, latency_ms};
+use crate::open_loop::{Arrivals, latency_ms, run_answered};
 use crate::{Row, closed_loop, median};
 
 const RUNS: usize = 3;
@@ -30,9 +29,9 @@ pub fn figures(programs: &Programs, duration: Duration) -> anyhow::Result<Vec<Ro
             duration,
         };
         // The same load on a loop that does nothing else tells what of it is the machine's.
-        let floor = answered(bare.data, &request, arrivals)?;
+        let floor = run_answered(bare.data, &request, arrivals)?;
         bare_p99.push(latency_ms(&floor, 99.0));
-        let samples = answered(server.data, &request, arrivals)?;
+        let samples = run_answered(server.data, &request, arrivals)?;
         rates.push(arrivals.per_second);
         p50.push(latency_ms(&samples, 50.0));
         p99.push(latency_ms(&samples, 99.0));
@@ -45,16 +44,4 @@ pub fn figures(programs: &Programs, duration: Duration) -> anyhow::Result<Vec<Ro
             median(bare_p99)
         )),
     ])
-}
-
-fn answered(
-    address: SocketAddr,
-    request: &[u8],
-    arrivals: Arrivals,
-) -> anyhow::Result<Vec<Sample>> {
-    let samples = open_loop::run(address, request, arrivals)?;
-    if let Some(bad) = samples.iter().find(|sample| !sample.is_answered()) {
-        anyhow::bail!("an answer at half load has the status {}", bad.status);
-    }
-    Ok(samples)
 }

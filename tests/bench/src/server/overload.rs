@@ -7,8 +7,8 @@ use anyhow::Context as _;
 
 use super::CONNECTIONS;
 use super::running::{Programs, Running, minilm_v2};
-use crate::open_loop::{self, Arrivals, Sample};
-use crate::{Row, closed_loop, percentile};
+use crate::open_loop::{self, Arrivals, Sample, served_ms};
+use crate::{Row, closed_loop, count};
 
 /// Overload in multiples of the peak.
 const FACTOR: f64 = 4.0;
@@ -46,7 +46,7 @@ pub fn figures(programs: &Programs, duration: Duration) -> anyhow::Result<Vec<Ro
     };
     let after = open_loop::run(server.data, &request, after)?;
     let goodput = answered(&during) / duration.as_secs_f64() / peak;
-    let refused = refusals_ms(&during);
+    let refused = served_ms(&during, 503, 99.0);
     let broken = during.iter().filter(|sample| sample.status == 0).count();
     let of_peak = format!(
         "closed loop, {peak:.0} 1/s; offered {:.0} 1/s",
@@ -65,23 +65,11 @@ fn answered(samples: &[Sample]) -> f64 {
     count(samples.iter().filter(|sample| sample.is_answered()).count())
 }
 
-/// 99th percentile of how long the server took to refuse, in ms.
-fn refusals_ms(samples: &[Sample]) -> f64 {
-    let refused = samples.iter().filter(|sample| sample.status == 503);
-    let mut times: Vec<u32> = refused.map(|sample| sample.served_us).collect();
-    times.sort_unstable();
-    percentile(&times, 99.0) / 1000.0
-}
-
 /// When the last request was due that was not answered within half a second, in seconds.
 fn recovery_s(samples: &[Sample]) -> f64 {
     let late = |sample: &&Sample| !sample.is_answered() || sample.latency_us > 500_000;
     let last = samples.iter().rev().find(late);
     last.map_or(0.0, |sample| sample.due.as_secs_f64())
-}
-
-fn count(value: usize) -> f64 {
-    f64::from(u32::try_from(value).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]
@@ -115,7 +103,7 @@ mod tests {
             sample(1, 200, 90_000),
             sample(2, 0, 1),
         ];
-        assert!((refusals_ms(&samples) - 2.0).abs() < 1e-9);
+        assert!((served_ms(&samples, 503, 99.0) - 2.0).abs() < 1e-9);
         assert!((answered(&samples) - 1.0).abs() < 1e-9);
     }
 }
