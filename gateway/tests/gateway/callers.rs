@@ -67,7 +67,7 @@ async fn whatever_is_wrong_with_a_key_is_one_answer() {
         let headers = format!("authorization: Bearer {credential}\r\nx-request-id: r\r\n");
         let answer = Client::ask(gateway.address, &headers).await;
         assert_eq!(answer.verdict(), (401, "unauthenticated".to_owned()));
-        answers.push((answer.head, answer.body));
+        answers.push(answer.said());
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "{answers:?}");
@@ -94,7 +94,7 @@ async fn a_model_that_is_not_the_callers_does_not_exist() {
     let theirs = ask("/projects/bank/v1/models/iris:predict").await;
     let nobodys = ask("/projects/none/v1/models/iris:predict").await;
     assert_eq!(theirs.verdict(), (404, "unknown_model".to_owned()));
-    assert_eq!((theirs.head, theirs.body), (nobodys.head, nobodys.body));
+    assert_eq!(theirs.said(), nobodys.said());
     // In its own project it may know what there is.
     let unnamed = ask("/v1/models/rose:predict").await;
     assert_eq!(unnamed.verdict(), (403, "forbidden".to_owned()));

@@ -43,6 +43,13 @@ impl Answer {
         json["error"].as_str().unwrap().to_owned()
     }
 
+    /// All that tells one answer from another, but when it was given: a second may end between two.
+    pub(crate) fn said(&self) -> (String, Vec<u8>) {
+        let lines = self.head.lines();
+        let head: Vec<&str> = lines.filter(|line| !line.starts_with("date: ")).collect();
+        (head.join("\n"), self.body.clone())
+    }
+
     /// Status and kind of error.
     pub(crate) fn verdict(&self) -> (u16, String) {
         (self.status, self.header("aimass-error"))
