@@ -23,6 +23,7 @@ use crate::phase;
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
+use crate::review::{Reviewer, Reviews};
 use crate::table::Table;
 use crate::tls::Certificate;
 
@@ -36,6 +37,7 @@ struct Shared {
     table: Arc<ArcSwap<Table>>,
     limits: Limits,
     strangers: Strangers,
+    reviews: Option<Reviews>,
     pods: Pods,
     metrics: Metrics,
     traces: Option<Traces>,
@@ -49,6 +51,8 @@ pub struct Parts {
     pub settings: Settings,
     /// What an address may do before it is known who calls.
     pub bounds: Bounds,
+    /// Who asks the API server about tokens; without it no token is accepted.
+    pub reviewer: Option<Reviewer>,
     /// The certificate of HTTPS, for its metric.
     pub certificate: Option<Arc<Certificate>>,
     /// Where traces are sent.
@@ -64,6 +68,7 @@ impl State {
         let Parts {
             settings,
             bounds,
+            reviewer,
             certificate,
             traces,
             access_log,
@@ -75,14 +80,18 @@ impl State {
             domain: settings.domain.clone(),
             default_project: settings.default_project.clone(),
         };
+        let metrics = Metrics::register(registry, Arc::new(watched));
+        let reviews = |reviewer| Reviews::new(reviewer, metrics.review_times());
+        let reviews = reviewer.map(reviews);
         Self(Arc::new(Shared {
             settings,
             addresses,
             table,
             limits,
             strangers: Strangers::new(bounds),
+            reviews,
             pods: Pods::new(),
-            metrics: Metrics::register(registry, Arc::new(watched)),
+            metrics,
             traces,
             access_log,
             aborted: Stop::new(),
@@ -122,6 +131,12 @@ impl State {
     #[must_use]
     pub fn strangers(&self) -> &Strangers {
         &self.0.strangers
+    }
+
+    /// What is known of callers with tokens; none: tokens are not accepted.
+    #[must_use]
+    pub fn reviews(&self) -> Option<&Reviews> {
+        self.0.reviews.as_ref()
     }
 
     /// The connections to pods.

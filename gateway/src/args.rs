@@ -41,6 +41,10 @@ pub struct CommandLine {
     /// UsagePlan of callers whose key names none that exists. Default: no limits.
     #[arg(long, env = "AIMASS_DEFAULT_PLAN")]
     pub default_plan: Option<String>,
+    /// Audience of the tokens of Kubernetes that callers may show instead of a key, as a pod asks for one of its ServiceAccount.
+    /// Empty: only keys are accepted.
+    #[arg(long, env = "AIMASS_TOKEN_AUDIENCE", default_value = "aimass")]
+    pub token_audience: String,
     /// Ranges of addresses of proxies whose X-Forwarded-For is believed, as in 10.0.0.0/8,fd00::/8; repeatable.
     #[arg(long, env = "AIMASS_TRUSTED_PROXIES", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,

@@ -28,6 +28,8 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Namespaces whose objects are watched; empty: all.
     pub namespaces: Vec<Arc<str>>,
+    /// Whom tokens of Kubernetes must be meant for; without it none is accepted.
+    pub token_audience: Option<Arc<str>>,
     /// Connections at once, on each port.
     pub max_connections: usize,
     /// Between the signal and the end of accepting.
@@ -98,6 +100,7 @@ impl TryFrom<CommandLine> for Config {
             default_project,
             namespaces,
             default_plan,
+            token_audience,
             trusted_proxies,
             max_connections,
             access_log_sample,
@@ -141,6 +144,7 @@ impl TryFrom<CommandLine> for Config {
             http,
             admin: SocketAddr::new(bind, admin.admin_port),
             namespaces: namespaces.collect(),
+            token_audience: given(Some(token_audience)).map(|text| p.audience(&text)),
             max_connections: p.number("--max-connections", &max_connections, 1..=1_000_000),
             drain_delay: p.duration("--drain-delay", &drain_delay),
             shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
@@ -246,6 +250,17 @@ impl Checker<'_> {
         lower.into()
     }
 
+    /// Any word will do, as long as it can be written into a token, a manifest and an argument without escaping.
+    fn audience(&mut self, text: &str) -> Arc<str> {
+        let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\' | b',');
+        if text.len() > 253 || !text.bytes().all(plain) {
+            let rule =
+                format!("must be one word of at most 253 characters such as aimass, is {text:?}");
+            self.0.add("--token-audience", &rule);
+        }
+        text.into()
+    }
+
     fn networks(&mut self, flag: &str, texts: &[String]) -> Vec<Network> {
         let mut networks = Vec::with_capacity(texts.len());
         for text in texts.iter().filter(|text| !text.is_empty()) {
@@ -304,6 +319,7 @@ mod tests {
         assert_eq!(config.shutdown_grace, Duration::from_secs(65));
         assert_eq!(config.settings.access_log_sample, 1.0);
         assert!(config.namespaces.is_empty() && config.traces.is_none());
+        assert_eq!(config.token_audience.as_deref(), Some("aimass"));
     }
 
     #[test]
@@ -321,7 +337,7 @@ mod tests {
     #[test]
     fn what_is_left_empty_is_not_set() {
         let line = "g --tls-dir= --domain= --default-project= --default-plan= --plain= --namespaces= \
-                    --trusted-proxies= --kubeconfig=";
+                    --trusted-proxies= --kubeconfig= --token-audience=";
         let config = config(line).unwrap();
         let expect = Settings {
             access_log_sample: 1.0,
@@ -329,6 +345,7 @@ mod tests {
         };
         assert_eq!(config.settings, expect);
         assert!(config.https.is_none() && config.kubeconfig.is_none());
+        assert_eq!(config.token_audience, None);
     }
 
     #[test]
@@ -364,6 +381,18 @@ mod tests {
             "--trace-ratio",
         ] {
             assert!(text.contains(flag), "{flag} is missing in {text}");
+        }
+    }
+
+    #[test]
+    fn an_audience_is_one_word() {
+        let of = |text: &str| config(&format!("g --token-audience={text}"));
+        let url = "https://models.example.com/";
+        assert_eq!(of(url).unwrap().token_audience.as_deref(), Some(url));
+        let long = "a".repeat(254);
+        for text in ["a\tb", "a,b", "ä", "\"a\"", &long] {
+            let problems = of(text).unwrap_err().describe("g");
+            assert!(problems.contains("--token-audience"), "{text}: {problems}");
         }
     }
 

@@ -199,7 +199,7 @@ fn is_kind(value: &HeaderValue) -> bool {
 }
 
 /// What cannot be a header's value is left out: all of these are names that Kubernetes or this gateway made, or a host that
-/// was in a header.
+/// was in a header. Only people's names, in Kubernetes, may be of other characters.
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     match HeaderValue::from_str(value) {
         Ok(value) => drop(headers.insert(name, value)),

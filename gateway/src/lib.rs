@@ -1,8 +1,8 @@
 //! The gateway of aimass: the only door for callers.
 //!
 //! A request goes through the phases in [`phase`], in their order, against one immutable [`table`], which [`watch`] makes of
-//! what the cluster says. Deciders are pure: `phase/*`'s functions, [`limit`], [`key`], [`headers`], [`table::build`]. The
-//! gateway never writes to the cluster.
+//! what the cluster says. Deciders are pure: `phase/*`'s functions, [`limit`], [`key`], [`jwt`], [`headers`], [`table::build`].
+//! The gateway never writes to the cluster; it asks it who shows a token ([`review`]).
 //!
 //! Start: [`start`], [`args`] → [`config`] → [`run`]. What all requests share is [`app`]; the certificate is kept by [`tls`],
 //! what is counted is in [`metrics`].
@@ -11,10 +11,12 @@ pub mod app;
 pub mod args;
 pub mod config;
 pub mod headers;
+pub mod jwt;
 pub mod key;
 pub mod limit;
 pub mod metrics;
 pub mod phase;
+pub mod review;
 pub mod run;
 pub mod start;
 pub mod table;

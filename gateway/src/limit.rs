@@ -31,6 +31,8 @@ pub const MAX_BUCKETS: usize = 1_000_000;
 pub enum Holder {
     /// The uid of an APIKey.
     Key(Arc<str>),
+    /// The name of a user of Kubernetes.
+    User(Arc<str>),
     /// Callers without a key, by [`block`].
     Address(IpAddr),
 }
@@ -188,13 +190,13 @@ impl Drop for Slot {
 
 /// Time as integers, from the first request on. It never goes back: who asks with an older time is answered for the newest.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock {
+pub(crate) struct Clock {
     start: Option<Instant>,
     newest: u128,
 }
 
 impl Clock {
-    fn at(&mut self, now: Instant) -> u128 {
+    pub(crate) fn at(&mut self, now: Instant) -> u128 {
         let start = *self.start.get_or_insert(now);
         let elapsed = now.saturating_duration_since(start).as_nanos();
         self.newest = self.newest.max(elapsed);

@@ -70,6 +70,34 @@ struct Authenticated {
     result: Word,
 }
 
+/// Labels of `token_review_seconds`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reviewed {
+    review: Word,
+    result: Word,
+}
+
+/// How long the API server takes to say who shows a token, and what it may; clones are one.
+#[derive(Clone, Debug)]
+pub struct ReviewTimes(Family<Reviewed, Histogram, fn() -> Histogram>);
+
+impl ReviewTimes {
+    /// `review` is `token` or `access`; `result` is `yes`, `no` or `unavailable`.
+    pub fn observe(&self, review: &'static str, result: &'static str, took: Duration) {
+        let labels = Reviewed {
+            review: Word(review),
+            result: Word(result),
+        };
+        self.0.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+}
+
+impl Default for ReviewTimes {
+    fn default() -> Self {
+        Self(Family::new_with_constructor(seconds))
+    }
+}
+
 /// How a request ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -97,6 +125,7 @@ pub struct Metrics {
     overhead: Histogram,
     limited: Family<Limited, Counter>,
     auth: Family<Authenticated, Counter>,
+    review_times: ReviewTimes,
     retries: Counter,
     table_build: Histogram,
     table_nacks: Counter,
@@ -153,6 +182,11 @@ impl Metrics {
         );
         r.register("auth", "Callers", metrics.auth.clone());
         r.register(
+            "token_review_seconds",
+            "Asking the API server who shows a token, and what it may",
+            metrics.review_times.0.clone(),
+        );
+        r.register(
             "retries",
             "Requests that were sent to a second pod",
             metrics.retries.clone(),
@@ -191,6 +225,7 @@ impl Metrics {
             overhead: fine_seconds(),
             limited: Family::default(),
             auth: Family::default(),
+            review_times: ReviewTimes::default(),
             retries: Counter::default(),
             table_build: fine_seconds(),
             table_nacks: Counter::default(),
@@ -247,13 +282,19 @@ impl Metrics {
         self.limited.get_or_create(&labels).inc();
     }
 
-    /// A caller was known, or not; `method` is `key` or `none`.
+    /// A caller was known, or not; `method` is `key`, `token` or `anonymous`.
     pub fn authenticated(&self, method: &'static str, result: &'static str) {
         let labels = Authenticated {
             method: Word(method),
             result: Word(result),
         };
         self.auth.get_or_create(&labels).inc();
+    }
+
+    /// Where the times of reviews are counted.
+    #[must_use]
+    pub const fn review_times(&self) -> &ReviewTimes {
+        &self.review_times
     }
 
     /// A request is sent to a second pod.

@@ -2,7 +2,8 @@
 //!
 //! One request is one call of [`answer`], from its head to the head of its answer; [`record`] follows it to the last byte, and
 //! sees to it that it is counted once, whatever becomes of it. All phases but the last two are pure: what they need to know they
-//! are told here. `choose` is asked by `forward`, for every attempt.
+//! are told here. `choose` is asked by `forward`, for every attempt. Only callers with tokens wait before that, in [`tokens`]: the
+//! table does not say who they are.
 
 pub mod admit;
 pub mod authenticate;
@@ -12,8 +13,10 @@ pub mod permit;
 pub mod record;
 mod refusal;
 pub mod route;
+mod tokens;
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use aimass_protocol::Error;
 use axum::body::Body;
@@ -31,6 +34,7 @@ use self::record::Record;
 use self::refusal::Refusal;
 use self::route::{Head, Target};
 use crate::app::State;
+use crate::jwt::Jwt;
 use crate::table::Table;
 use crate::{key, limit};
 
@@ -67,15 +71,16 @@ async fn serve(
     }
     let mut case = Case {
         state,
-        table: &table,
+        table,
         head,
         record,
     };
     let target = case.route()?;
-    let caller = case.authenticate()?;
-    let bound = case.permit(&target, &caller)?;
+    let mut caller = case.authenticate(&target).await?;
+    let bound = case.permit(&target, &mut caller).await?;
     let ticket = case.admit(&bound, &caller)?;
     // From here on the model is all that counts, as this table has it.
+    let Case { table, record, .. } = case;
     drop(table);
     let order = Order {
         bound,
@@ -91,7 +96,8 @@ async fn serve(
 /// A request, the table that decides it, and what is noted of it.
 struct Case<'a> {
     state: &'a State,
-    table: &'a Table,
+    /// Another one after a wait.
+    table: Arc<Table>,
     head: &'a Request<()>,
     record: &'a mut Record,
 }
@@ -113,30 +119,42 @@ impl Case<'_> {
         Ok(target)
     }
 
-    fn authenticate(&mut self) -> Result<Caller, Refusal> {
-        let (address, metrics) = (self.record.origin().address, self.state.metrics());
-        let credential = key::credential(self.head.headers());
+    async fn authenticate(&mut self, target: &Target) -> Result<Caller, Refusal> {
+        let (address, head) = (self.record.origin().address, self.head);
+        let credential = key::credential(head.headers());
+        if let (Ok(Some(text)), Some(reviews)) = (&credential, self.state.reviews())
+            && let Some(jwt) = Jwt::parse(text)
+        {
+            return self.review(reviews, jwt, target).await;
+        }
         let now = aimass_chassis::clock::now();
-        let identify = |credential| authenticate::identify(self.table, credential, address, now);
+        let identify = |credential| authenticate::identify(&self.table, credential, address, now);
         match credential.and_then(identify) {
-            Ok(caller) => {
-                metrics.authenticated(caller.kind(), "known");
-                self.record.called_by(&caller);
-                Ok(caller)
-            }
-            Err(error) => {
-                metrics.authenticated("key", "refused");
-                let now = Instant::now().into_std();
-                let failure = self.state.strangers().failure(address, now);
-                failure.map_err(|limited| self.limited(limited))?;
-                Err(error.into())
-            }
+            Ok(caller) => Ok(self.known(caller.kind(), caller)),
+            Err(error) => Err(self.unknown("key", error)),
         }
     }
 
-    fn permit(&mut self, target: &Target, caller: &Caller) -> Result<Bound, Refusal> {
+    fn known(&mut self, method: &'static str, caller: Caller) -> Caller {
+        self.state.metrics().authenticated(method, "known");
+        self.record.called_by(&caller);
+        caller
+    }
+
+    /// Whoever shows what is wrong is told so a few times.
+    fn unknown(&self, method: &'static str, error: Error) -> Refusal {
+        self.state.metrics().authenticated(method, "refused");
+        let (address, now) = (self.record.origin().address, Instant::now().into_std());
+        match self.state.strangers().failure(address, now) {
+            Ok(()) => error.into(),
+            Err(limited) => self.limited(limited),
+        }
+    }
+
+    async fn permit(&mut self, target: &Target, caller: &mut Caller) -> Result<Bound, Refusal> {
+        self.ask(target, caller).await?;
         let address = self.record.origin().address;
-        let bound = permit::bind(self.table, target, caller, address)?;
+        let bound = permit::bind(&self.table, target, caller, address)?;
         self.record.about(&bound.deployment);
         Ok(bound)
     }
@@ -147,7 +165,7 @@ impl Case<'_> {
         admit::declared_length(&bound.deployment, declared)?;
         let default = self.state.settings().default_plan.as_deref();
         let address = self.record.origin().address;
-        let policies = admit::policies(self.table, caller, address, default);
+        let policies = admit::policies(&self.table, caller, address, default);
         let now = Instant::now().into_std();
         match admit::admit(self.state.limits(), &policies, now) {
             Admission::Admitted(ticket) => {

@@ -25,6 +25,7 @@ use crate::app::{Parts, State, app, redirect};
 use crate::config::{Config, Https, Plain};
 use crate::limit::Bounds;
 use crate::phase::record::AccessLog;
+use crate::review::Reviewer;
 use crate::table::Table;
 use crate::tls::{self, Certificate, Look};
 use crate::watch::assemble::{Assembly, QUEUE};
@@ -64,6 +65,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         http,
         admin: admin_address,
         namespaces,
+        token_audience,
         max_connections,
         drain_delay,
         shutdown_grace,
@@ -80,6 +82,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     let parts = Parts {
         settings,
         bounds: Bounds::default(),
+        reviewer: token_audience.map(|audience| Reviewer::new(client.clone(), audience)),
         certificate: certificate.clone(),
         traces: traces.clone(),
         access_log,

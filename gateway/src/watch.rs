@@ -1,6 +1,6 @@
 //! What the cluster says, as one stream for each kind: objects are cut down as they come and handed to [`assemble`].
 //!
-//! The only file of the gateway that holds a client; it only reads. Started by `run`. A stream never gives up: what is missing
+//! Beside `review/reviewer.rs` the only file of the gateway that holds a client; it only reads. Started by `run`. A stream never gives up: what is missing
 //! (a right, a kind, the API server) is told once and awaited, and the last table goes on serving.
 
 pub mod assemble;

@@ -1,7 +1,7 @@
 //! Bounds on addresses, before it is known who calls.
 //!
-//! Pure but for its lock. Called by `forward`: [`Strangers::request`] for every head, [`Strangers::failure`] for every refused
-//! credential. The youngest 50,000 addresses are remembered, and at most 100,000: they stand in two generations, and when
+//! Pure but for its lock. Called by `phase`: [`Strangers::request`] for every head, [`Strangers::failure`] for every refused
+//! credential, [`Strangers::token_review`] and [`Strangers::access_review`] before the API server is asked. The youngest 50,000 addresses are remembered, and at most 100,000: they stand in two generations, and when
 //! the younger one is full, the older one is forgotten. An address that was forgotten starts anew.
 
 use std::collections::HashMap;
@@ -23,6 +23,10 @@ pub struct Bounds {
     pub burst: u64,
     /// Credentials a minute that turn out to be wrong.
     pub failures: u64,
+    /// Tokens a second that the API server is asked about.
+    pub token_reviews: u64,
+    /// Models a second that it is asked about: one caller has one token, and many models.
+    pub access_reviews: u64,
 }
 
 impl Default for Bounds {
@@ -31,6 +35,8 @@ impl Default for Bounds {
             requests: 1000,
             burst: 2000,
             failures: 10,
+            token_reviews: 5,
+            access_reviews: 25,
         }
     }
 }
@@ -40,6 +46,8 @@ impl Default for Bounds {
 pub struct Strangers {
     requests: Gcra,
     failures: Gcra,
+    token_reviews: Gcra,
+    access_reviews: Gcra,
     seen: Mutex<Seen>,
 }
 
@@ -55,13 +63,17 @@ struct Seen {
 enum What {
     Request,
     Failure,
+    TokenReview,
+    AccessReview,
 }
 
-/// Two buckets, by when they are full again.
+/// Four buckets, by when they are full again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stranger {
     requests: u128,
     failures: u128,
+    token_reviews: u128,
+    access_reviews: u128,
 }
 
 impl Strangers {
@@ -76,10 +88,15 @@ impl Strangers {
             requests,
             burst,
             failures,
+            token_reviews,
+            access_reviews,
         } = bounds;
+        let per_second = |count| Gcra::new(count, Duration::from_secs(1), count);
         Self {
             requests: Gcra::new(requests, Duration::from_secs(1), burst),
             failures: Gcra::new(failures, Duration::from_secs(60), failures),
+            token_reviews: per_second(token_reviews),
+            access_reviews: per_second(access_reviews),
             seen: Mutex::new(Seen {
                 clock: Clock::default(),
                 generation,
@@ -106,6 +123,22 @@ impl Strangers {
         self.take(What::Failure, address, now)
     }
 
+    /// The API server is to be asked about a token from `address`, because nobody has asked lately.
+    ///
+    /// # Errors
+    /// Too many came from there: it is answered with 429, and the API server left in peace.
+    pub fn token_review(&self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
+        self.take(What::TokenReview, address, now)
+    }
+
+    /// The API server is to be asked about a model for somebody from `address`, because nobody has asked lately.
+    ///
+    /// # Errors
+    /// The same as with tokens.
+    pub fn access_review(&self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
+        self.take(What::AccessReview, address, now)
+    }
+
     fn take(&self, what: What, address: IpAddr, now: Instant) -> Result<(), Refusal> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = seen.clock.at(now);
@@ -113,6 +146,14 @@ impl Strangers {
         let (policy, gcra, tat) = match what {
             What::Request => ("address", self.requests, &mut stranger.requests),
             What::Failure => ("authentication", self.failures, &mut stranger.failures),
+            What::TokenReview => {
+                let tat = &mut stranger.token_reviews;
+                ("token-reviews", self.token_reviews, tat)
+            }
+            What::AccessReview => {
+                let tat = &mut stranger.access_reviews;
+                ("access-reviews", self.access_reviews, tat)
+            }
         };
         match gcra.take(*tat, now) {
             Ok(later) => {
@@ -183,6 +224,25 @@ mod tests {
         let later = start + Duration::from_secs(6);
         assert!(strangers.failure(address(1), later).is_ok());
         assert!(strangers.failure(address(1), later).is_err());
+    }
+
+    #[test]
+    fn the_api_server_is_asked_a_few_times_a_second_for_one_address() {
+        let (strangers, start) = (Strangers::new(Bounds::default()), start());
+        let asked = |milliseconds| {
+            let now = start + Duration::from_millis(milliseconds);
+            let tokens = (0..99).filter(|_| strangers.token_review(address(1), now).is_ok());
+            let models = (0..99).filter(|_| strangers.access_review(address(1), now).is_ok());
+            (tokens.count(), models.count())
+        };
+        assert_eq!(asked(0), (5, 25));
+        assert_eq!(asked(400), (2, 10));
+        assert_eq!(asked(9000), (5, 25));
+        let refusal = strangers.token_review(address(1), start).unwrap_err();
+        let text = "Rate limit \"token-reviews\" exceeded";
+        assert_eq!(refusal.error().text, text);
+        assert!(strangers.token_review(address(2), start).is_ok());
+        assert!(strangers.request(address(1), start).is_ok(), "it may go on");
     }
 
     #[test]

@@ -76,8 +76,8 @@ pub fn declared_length(deployment: &Deployment, bytes: Option<u64>) -> Result<()
     Ok(())
 }
 
-/// The limits of `caller`: its key's plan, else, also where there is no such plan, the one named `default`. Who has no key is
-/// limited by address. None: no limits.
+/// The limits of `caller`: its key's plan, else, also where there is no such plan, the one named `default`. Who has a token is
+/// limited by its name, whichever of its tokens it shows; who has neither, by address. None: no limits.
 #[must_use]
 pub fn policies(
     table: &Table,
@@ -88,6 +88,7 @@ pub fn policies(
     let (holder, own) = match caller {
         Caller::Anonymous => (Holder::Address(block(address)), None),
         Caller::Key { key, .. } => (Holder::Key(Arc::clone(&key.uid)), key.plan.as_deref()),
+        Caller::Token { identity, .. } => (Holder::User(Arc::clone(identity.user())), None),
     };
     let plan = own
         .and_then(|name| table.plans.get(name))

@@ -1,7 +1,8 @@
 //! Phase authenticate: who calls.
 //!
 //! Pure: the table has every key, so no call waits for anybody, and a key that is revoked fails with the next table. Called by
-//! `forward` after `route`; [`super::permit`] decides what the caller may do.
+//! `phase` after `route`; [`super::permit`] decides what the caller may do. Who shows a token of Kubernetes is asked by
+//! [`super::tokens`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use aimass_protocol::Error;
 use jiff::Timestamp;
 
 use crate::key::Token;
+use crate::review::{Identity, Wanted};
 use crate::table::{Key, Table};
 
 /// Who calls.
@@ -24,24 +26,34 @@ pub enum Caller {
         /// As it stood in the table.
         key: Arc<Key>,
     },
+    /// A user of Kubernetes, mostly a ServiceAccount.
+    Token {
+        /// As the API server said.
+        identity: Arc<Identity>,
+        /// The only model that it may call with this request, once the API server has said so.
+        allowed: Option<Arc<Wanted>>,
+    },
 }
 
 impl Caller {
-    /// For the header `aimass-caller` and the log: the key's id.
+    /// For the header `aimass-caller` and the log: the key's id, or the user's name.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         match self {
             Self::Anonymous => None,
             Self::Key { id, .. } => Some(id),
+            Self::Token { identity, .. } => Some(identity.user()),
         }
     }
 
-    /// For the log: `anonymous` or `key`.
+    /// For the log: `anonymous`, `key`, `serviceaccount` or `user`.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Self::Anonymous => "anonymous",
             Self::Key { .. } => "key",
+            Self::Token { identity, .. } if identity.is_service_account() => "serviceaccount",
+            Self::Token { .. } => "user",
         }
     }
 }
@@ -82,6 +94,7 @@ fn is_valid(key: &Key, address: IpAddr, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::authentication::v1::UserInfo;
     use sha2::{Digest as _, Sha256};
 
     use super::*;
@@ -144,6 +157,28 @@ mod tests {
     fn who_has_none_is_nobody() {
         let caller = identify(&Table::default(), None, [127, 0, 0, 1].into(), at(0)).unwrap();
         assert_eq!((caller.kind(), caller.id()), ("anonymous", None));
+    }
+
+    #[test]
+    fn who_has_a_token_of_kubernetes_is_a_service_account_or_a_person() {
+        let named = |name: &str| {
+            let username = Some(name.to_owned());
+            let info = UserInfo {
+                username,
+                ..UserInfo::default()
+            };
+            let identity = Arc::new(Identity::new(info).unwrap());
+            let allowed = None;
+            Caller::Token { identity, allowed }
+        };
+        let till = "system:serviceaccount:shop:till";
+        let caller = named(till);
+        assert_eq!((caller.kind(), caller.id()), ("serviceaccount", Some(till)));
+        let caller = named("ana@example.com");
+        assert_eq!(
+            (caller.kind(), caller.id()),
+            ("user", Some("ana@example.com"))
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Phase permit: which model is meant, and whether the caller may call it.
 //!
-//! Pure. Called by `forward` after `authenticate`, with one table for both. What a caller may not see is, byte for byte, what
-//! does not exist: for a key `unknown_model`, for somebody without one `unauthenticated`.
+//! Pure. Called by `phase` after `authenticate`, with one table for both. What a caller may not see is, byte for byte, what
+//! does not exist: for a key or a token `unknown_model`, for somebody without one `unauthenticated`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use aimass_protocol::v1::Pick;
 
 use super::authenticate::Caller;
 use super::route::{Project, Target};
+use crate::review::Wanted;
 use crate::table::{Deployment, Key, Table};
 
 /// In the words of conditions: the only reason that holds although pods may still answer.
@@ -29,6 +30,34 @@ pub struct Bound {
     pub path: String,
 }
 
+/// What the API server must be asked before [`bind`] can decide: nothing, but for callers with tokens.
+///
+/// It is asked about models that do not exist, too. Otherwise a caller without rights could tell them from those that do, by the
+/// time that an answer takes, or by getting none at all while the API server is away.
+#[must_use]
+pub fn question(
+    table: &Table,
+    target: &Target,
+    caller: &Caller,
+    address: IpAddr,
+) -> Option<Wanted> {
+    let Caller::Token { allowed, .. } = caller else {
+        return None;
+    };
+    let found = find(table, target, caller).filter(|found| is_reachable(found, address));
+    if found.is_some_and(|found| found.access.public) {
+        return None;
+    }
+    let wanted = Wanted {
+        namespace: project(target, caller)?.into(),
+        name: found.map_or_else(
+            || target.model.as_str().into(),
+            |found| Arc::clone(&found.name),
+        ),
+    };
+    (allowed.as_deref() != Some(&wanted)).then_some(wanted)
+}
+
 /// The model that `target` names, if `caller` may call it from `address`.
 ///
 /// # Errors
@@ -41,12 +70,12 @@ pub fn bind(
 ) -> Result<Bound, Error> {
     let unknown = || match caller {
         Caller::Anonymous => Error::unauthenticated(),
-        Caller::Key { .. } => target.unknown_model(),
+        Caller::Key { .. } | Caller::Token { .. } => target.unknown_model(),
     };
     let deployment = find(table, target, caller)
         .filter(|deployment| is_reachable(deployment, address))
         .ok_or_else(unknown)?;
-    // Public is public: whoever has a key could leave it out.
+    // Public is public: whoever has a key or a token could leave it out.
     if !deployment.access.public {
         match caller {
             Caller::Key { key, .. } if key.namespace == deployment.namespace => {
@@ -54,7 +83,13 @@ pub fn bind(
                     return Err(Error::forbidden(&target.model));
                 }
             }
-            Caller::Anonymous | Caller::Key { .. } => return Err(unknown()),
+            Caller::Token {
+                allowed: Some(allowed),
+                ..
+            } if is_meant(allowed, deployment) => {}
+            Caller::Anonymous | Caller::Key { .. } | Caller::Token { .. } => {
+                return Err(unknown());
+            }
         }
     }
     if is_suspended(deployment) {
@@ -69,11 +104,7 @@ pub fn bind(
 }
 
 fn find<'a>(table: &'a Table, target: &Target, caller: &Caller) -> Option<&'a Arc<Deployment>> {
-    let project: &str = match (&target.project, caller) {
-        (Project::Named(project), _) => project,
-        (Project::Implied(_), Caller::Key { key, .. }) => &key.namespace,
-        (Project::Implied(default), Caller::Anonymous) => default.as_deref()?,
-    };
+    let project = project(target, caller)?;
     let deployment = table.models.get(project)?.get(target.model.as_str())?;
     let meant = |host: &str| host == &*deployment.name;
     target
@@ -83,9 +114,23 @@ fn find<'a>(table: &'a Table, target: &Target, caller: &Caller) -> Option<&'a Ar
         .then_some(deployment)
 }
 
+/// The namespace that is meant.
+fn project<'a>(target: &'a Target, caller: &'a Caller) -> Option<&'a str> {
+    match (&target.project, caller) {
+        (Project::Named(project), _) => Some(project),
+        (Project::Implied(_), Caller::Key { key, .. }) => Some(&key.namespace),
+        (Project::Implied(default), Caller::Anonymous | Caller::Token { .. }) => default.as_deref(),
+    }
+}
+
 fn is_reachable(deployment: &Deployment, address: IpAddr) -> bool {
     let allowed = &deployment.access.allowed;
     allowed.is_empty() || allowed.iter().any(|range| range.contains(address))
+}
+
+/// Whether a yes of the API server is about this very object.
+fn is_meant(allowed: &Wanted, deployment: &Deployment) -> bool {
+    allowed.namespace == deployment.namespace && allowed.name == deployment.name
 }
 
 /// A key names objects, not addresses.

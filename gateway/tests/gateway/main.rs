@@ -9,6 +9,7 @@
     reason = "a test that cannot go on panics; the lint knows only functions marked as tests"
 )]
 
+mod api_server;
 mod callers;
 mod client;
 mod deadlines;
@@ -22,4 +23,5 @@ mod records;
 mod retries;
 mod streaming;
 mod tls;
+mod tokens;
 mod world;

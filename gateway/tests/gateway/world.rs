@@ -12,6 +12,7 @@ use aimass_gateway::app::{Parts, State, app};
 use aimass_gateway::config::Settings;
 use aimass_gateway::limit::Bounds;
 use aimass_gateway::phase::record::{AccessLog, Writer};
+use aimass_gateway::review::Reviewer;
 use aimass_gateway::table::{
     Access, Deployment, Endpoint, EndpointState, Key, Plan, Retry, Revision, Table,
 };
@@ -130,6 +131,7 @@ pub(crate) struct Setup {
     pub(crate) bounds: Bounds,
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) reviewer: Option<Reviewer>,
 }
 
 impl Setup {
@@ -144,6 +146,7 @@ impl Setup {
             bounds: Bounds::default(),
             limits: Limits::default(),
             tls: None,
+            reviewer: None,
         }
     }
 
@@ -154,6 +157,7 @@ impl Setup {
             bounds,
             limits,
             tls,
+            reviewer,
         } = self;
         let lines = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&lines);
@@ -163,6 +167,7 @@ impl Setup {
         let parts = Parts {
             settings,
             bounds,
+            reviewer,
             certificate: None,
             traces: None,
             access_log,

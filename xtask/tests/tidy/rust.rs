@@ -147,10 +147,10 @@ fn t03_only_an_engines_own_file_names_its_crate() {
 }
 
 #[test]
-fn t03_the_gateway_reads_the_cluster_in_one_file_and_changes_nothing() {
+fn t03_the_gateway_reads_and_asks_the_cluster_in_two_files_and_changes_nothing() {
     let mut found = Vec::new();
     for file in below("gateway/src/", "rs") {
-        if file.path == "gateway/src/watch.rs" {
+        if ["gateway/src/watch.rs", "gateway/src/review/reviewer.rs"].contains(&&*file.path) {
             continue;
         }
         let code = bare(production(&file.text));
@@ -163,17 +163,53 @@ fn t03_the_gateway_reads_the_cluster_in_one_file_and_changes_nothing() {
     }
     none(
         &found,
-        "Only watch.rs reads the cluster: the rest is told by the table.",
+        "Only watch.rs reads the cluster, and only review/reviewer.rs asks it about callers: the rest is told by the table.",
     );
     let rights =
         std::fs::read_to_string(root().join("charts/aimass/templates/gateway-rights.yaml"))
             .expect("the chart has the gateway's rights");
-    let verbs = rights.lines().filter(|line| line.contains("verbs:"));
-    let more: Vec<String> = verbs
-        .filter(|line| line.trim() != "verbs: [get, list, watch]")
-        .map(str::to_owned)
-        .collect();
-    none(&more, "A gateway reads, and changes nothing.");
+    let more = rights_beyond_reading(&rights);
+    let asked = [
+        "apiGroups: [authentication.k8s.io] resources: [tokenreviews] verbs: [create]",
+        "apiGroups: [authorization.k8s.io] resources: [subjectaccessreviews] verbs: [create]",
+    ];
+    assert_eq!(
+        more, asked,
+        "A gateway reads, asks by these two reviews, which store nothing, and changes nothing: one rule for each, as it stands here."
+    );
+}
+
+/// Each rule of a role that is not only about reading: its lines, from `apiGroups` to `verbs`, as one.
+fn rights_beyond_reading(role: &str) -> Vec<String> {
+    let (mut rule, mut found) = (Vec::new(), Vec::new());
+    for line in role.lines() {
+        let line = line.trim_start_matches([' ', '-']);
+        if line.starts_with("apiGroups:") {
+            rule.clear();
+        }
+        rule.push(line);
+        // Also a list that is written over several lines, or a rule with its verbs first.
+        if line.starts_with("verbs:") && line != "verbs: [get, list, watch]" {
+            found.push(rule.join(" "));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_right_beyond_reading_is_found_with_what_it_is_about() {
+    let rule = |resources: &str, verbs: &str| {
+        format!("  - apiGroups: [g]\n    resources: [{resources}]\n    verbs: {verbs}\n")
+    };
+    let reads = rule("a", "[get, list, watch]");
+    assert_eq!(rights_beyond_reading(&reads), [""; 0]);
+    let more = reads + &rule("b", "[create]") + &rule("c", "[\"*\"]") + &rule("d", "");
+    let expect = [
+        "apiGroups: [g] resources: [b] verbs: [create]",
+        "apiGroups: [g] resources: [c] verbs: [\"*\"]",
+        "apiGroups: [g] resources: [d] verbs: ",
+    ];
+    assert_eq!(rights_beyond_reading(&more), expect);
 }
 
 #[test]

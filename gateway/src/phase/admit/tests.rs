@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 
+use k8s_openapi::api::authentication::v1::UserInfo;
 use proptest::prelude::*;
 
 use super::*;
+use crate::review::Identity;
 use crate::table::Key;
 
 fn rate(name: &str, requests: u64, seconds: u64, burst: u64) -> Rate {
@@ -229,6 +231,17 @@ fn a_caller_has_its_keys_plan_else_the_default_one() {
     assert_eq!(of(&key(None), default), Some((own, 1)));
     assert_eq!(of(&key(None), None), None);
     assert_eq!(of(&key(None), Some("gone")), None);
+    let info = UserInfo {
+        username: Some("system:serviceaccount:shop:till".to_owned()),
+        ..UserInfo::default()
+    };
+    let account = Caller::Token {
+        identity: Arc::new(Identity::new(info).unwrap()),
+        allowed: None,
+    };
+    let user = Holder::User("system:serviceaccount:shop:till".into());
+    assert_eq!(of(&account, default), Some((user, 1)));
+    assert_eq!(of(&account, None), None);
     let block = Holder::Address("2001:db8::".parse().unwrap());
     assert_eq!(of(&Caller::Anonymous, default), Some((block, 1)));
 }

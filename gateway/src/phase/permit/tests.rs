@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::authentication::v1::UserInfo;
+
 use super::*;
 use crate::phase::route::{Addresses, Head, parse};
+use crate::review::Identity;
 use crate::table::live::DeploymentLive;
 use crate::table::{Access, Network, Retry, Revision, Unready};
 
@@ -71,6 +74,33 @@ fn key(models: &[&str]) -> Caller {
         id: "abcDEF123456".into(),
         key: Arc::new(key),
     }
+}
+
+fn wanted(namespace: &str, name: &str) -> Wanted {
+    Wanted {
+        namespace: namespace.into(),
+        name: name.into(),
+    }
+}
+
+/// A ServiceAccount that has just been allowed to call this model.
+fn account(allowed: Option<Wanted>) -> Caller {
+    let info = UserInfo {
+        username: Some("system:serviceaccount:bank:teller".to_owned()),
+        ..UserInfo::default()
+    };
+    Caller::Token {
+        identity: Arc::new(Identity::new(info).unwrap()),
+        allowed: allowed.map(Arc::new),
+    }
+}
+
+/// What must be asked before it is decided.
+#[track_caller]
+fn asks(table: &Table, path: &str, caller: &Caller, expect: Option<&Wanted>) {
+    let target = target(path, None);
+    let asked = question(table, &target, caller, HOME);
+    assert_eq!(asked.as_ref(), expect, "{path}");
 }
 
 fn target(path: &str, host: Option<&str>) -> Target {
@@ -276,4 +306,87 @@ fn host_and_path_mean_the_same_model() {
     assert_eq!(permitted("iris.shop", path), Ok("shop/iris".to_owned()));
     assert_eq!(permitted("half.shop", path), Err(unknown(path)));
     assert_eq!(permitted("iris.other", path), Err(unknown(path)));
+}
+
+#[test]
+fn only_for_callers_with_tokens_there_is_something_to_ask() {
+    let path = "/v1/models/my_iris:predict";
+    asks(&same(), path, &key(&["*"]), None);
+    asks(&same(), path, &Caller::Anonymous, None);
+    asks(&same(), path, &account(None), Some(&wanted("shop", "iris")));
+    let allowed = account(Some(wanted("shop", "iris")));
+    asks(&same(), path, &allowed, None);
+    let elsewhere = account(Some(wanted("other", "half")));
+    asks(&same(), path, &elsewhere, Some(&wanted("shop", "iris")));
+}
+
+#[test]
+fn about_what_does_not_exist_the_same_is_asked() {
+    for (path, expect) in [
+        ("/v2/models/absent", wanted("shop", "absent")),
+        ("/projects/none/v2/models/half", wanted("none", "half")),
+        // By the name in addresses, as if nobody had such a model.
+        ("/v2/models/iris", wanted("shop", "iris")),
+    ] {
+        asks(&same(), path, &account(None), Some(&expect));
+        let allowed = account(Some(expect));
+        asks(&same(), path, &allowed, None);
+        refuses(&same(), path, &allowed, &unknown(path));
+    }
+    let hidden = table(|iris| {
+        iris.access.allowed = vec![Network {
+            address: [192, 168, 0, 0].into(),
+            prefix: 16,
+        }];
+    });
+    let path = "/v2/models/my_iris";
+    let expect = wanted("shop", "my_iris");
+    asks(&hidden, path, &account(None), Some(&expect));
+    let allowed = account(Some(wanted("shop", "iris")));
+    refuses(&hidden, path, &allowed, &unknown(path));
+}
+
+#[test]
+fn a_token_opens_the_very_model_that_was_asked_about() {
+    let path = "/v1/models/my_iris:predict";
+    let allowed = account(Some(wanted("shop", "iris")));
+    permits(&same(), path, &allowed, ("shop/iris", path));
+    refuses(&same(), path, &account(None), &unknown(path));
+    let elsewhere = account(Some(wanted("shop", "half")));
+    refuses(&same(), path, &elsewhere, &unknown(path));
+    let other = "/projects/other/v1/models/half:predict";
+    let namesake = account(Some(wanted("shop", "half")));
+    refuses(&same(), other, &namesake, &unknown(other));
+}
+
+#[test]
+fn whoever_may_not_call_a_model_does_not_learn_what_it_is_like() {
+    let suspended = table(|iris| {
+        iris.unready = Some(Unready {
+            reason: "Suspended".into(),
+        });
+    });
+    let path = "/v1/models/my_iris/versions/99:predict";
+    refuses(&suspended, path, &account(None), &unknown(path));
+    let allowed = account(Some(wanted("shop", "iris")));
+    refuses(&suspended, path, &allowed, &Error::suspended("my_iris"));
+}
+
+#[test]
+fn a_public_model_is_public_for_tokens_too() {
+    let public = table(|iris| iris.access.public = true);
+    let path = "/v2/models/my_iris";
+    asks(&public, path, &account(None), None);
+    permits(&public, path, &account(None), ("shop/iris", path));
+}
+
+#[test]
+fn without_a_project_a_token_opens_nothing() {
+    let target = Target {
+        project: Project::Implied(None),
+        ..target("/v2/models/my_iris", None)
+    };
+    assert_eq!(question(&same(), &target, &account(None), HOME), None);
+    let error = bind(&same(), &target, &account(None), HOME).unwrap_err();
+    assert_eq!(error, target.unknown_model());
 }

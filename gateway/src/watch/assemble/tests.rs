@@ -29,6 +29,7 @@ impl World {
         let parts = Parts {
             settings: Settings::default(),
             bounds: Bounds::default(),
+            reviewer: None,
             certificate: None,
             traces: None,
             access_log,

@@ -40,6 +40,7 @@ impl World {
                 ..Settings::default()
             },
             bounds: Bounds::default(),
+            reviewer: None,
             certificate: None,
             traces: None,
             access_log,
