@@ -37,7 +37,7 @@ enum Action {
 }
 
 /// Sets of values that must render.
-const GOOD: [&[&str]; 7] = [
+const GOOD: &[&[&str]] = &[
     &[],
     &[
         "watchNamespace=team-a",
@@ -54,6 +54,7 @@ const GOOD: [&[&str]; 7] = [
         "imagePullSecrets={pull}",
     ],
     &["gateway.enabled=false", "admissionPolicies=false"],
+    &["gateway.tokenAudience="],
     &[
         "gateway.ingress.enabled=true",
         "gateway.ingress.className=nginx",
@@ -70,6 +71,7 @@ const GOOD: [&[&str]; 7] = [
         "gateway.isolateModels=false",
         "gateway.domain=models.example",
         "gateway.defaultProject=shop",
+        "gateway.tokenAudience=https://models.example/",
         "gateway.accessLogSample=0.1",
         "gateway.trustedProxies={10.0.0.0/8,fd00::/8}",
         "gateway.service.type=LoadBalancer",
@@ -77,7 +79,7 @@ const GOOD: [&[&str]; 7] = [
 ];
 
 /// Sets of values that must be refused, each with what the refusal names.
-const BAD: [(&str, &str); 8] = [
+const BAD: &[(&str, &str)] = &[
     ("replica=1", "replica"),
     ("adminPort=80", "adminPort"),
     ("logFormat=xml", "logFormat"),
@@ -89,6 +91,7 @@ const BAD: [(&str, &str); 8] = [
         "gateway.tlsSecret=tls,gateway.ingress.enabled=true",
         "gateway.plain",
     ),
+    ("gateway.tokenAudience=two words", "tokenAudience"),
 ];
 
 /// Runs the command.
@@ -112,7 +115,7 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
 
 /// Lints with each set of values; called by `cargo xtask ci` too.
 pub(crate) fn lint(places: &Places) -> Result<()> {
-    for values in GOOD {
+    for &values in GOOD {
         step::output(
             helm_with(places, &["lint", "charts/aimass", "--strict"], values)?.arg("--quiet"),
         )?;
@@ -122,7 +125,7 @@ pub(crate) fn lint(places: &Places) -> Result<()> {
             values,
         )?)?;
     }
-    for (value, named) in BAD {
+    for &(value, named) in BAD {
         let refused = step::output(&mut helm_with(
             places,
             &["template", "aimass", "charts/aimass"],
