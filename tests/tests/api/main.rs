@@ -20,5 +20,6 @@ mod objects;
 mod refusals;
 mod rights;
 mod silence;
+mod tokens;
 mod views;
 mod workloads;
