@@ -149,7 +149,7 @@ pub struct ModelDeploymentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
 
-    /// Who may call the model. Default: callers with an API key that names it.
+    /// Who may call the model. Default: callers with a key or a token that opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
 

@@ -13,8 +13,9 @@ use crate::scalars;
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
-    /// Who may call: Authenticated (only with an API key that names the model) or Public (everybody
-    /// who reaches the gateway; setting it needs the verb publish on modeldeployments). Default:
+    /// Who may call: Authenticated (with an API key that names the model, or a token of a user or
+    /// ServiceAccount whom a Role lets create modeldeployments/predict) or Public (everybody who
+    /// reaches the gateway; setting it needs the verb publish on modeldeployments). Default:
     /// Authenticated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<AccessMode>,
@@ -36,7 +37,7 @@ pub struct Access {
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[schemars(transform = scalars::without_description)]
 pub enum AccessMode {
-    /// Only callers with an API key that names the model.
+    /// Only callers with an API key or a token that opens the model.
     #[default]
     Authenticated,
     /// Everybody who reaches the gateway.
