@@ -27,6 +27,9 @@ const BOUNDS: Bounds = Bounds {
     requests: 1_000_000_000,
     burst: 1_000_000_000,
     failures: 1_000_000_000,
+    // Nobody has a token.
+    token_reviews: 0,
+    access_reviews: 0,
 };
 
 /// Serves `site` on `address` as `aimass-gateway` does without flags, until the process ends. Requests are told on stdout.
@@ -54,6 +57,7 @@ pub fn state(site: &Site, access_log: AccessLog) -> State {
         bounds: BOUNDS,
         certificate: None,
         traces: None,
+        reviewer: None,
         access_log,
     };
     let state = State::new(parts, &mut Registry::default());
