@@ -11,6 +11,7 @@ use std::sync::Arc;
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::shutdown::Stop;
 use aimass_chassis::traces::Traces;
+use aimass_chassis::ws::Endpoint;
 use arc_swap::ArcSwap;
 use axum::Router;
 
@@ -19,10 +20,10 @@ pub use self::redirect::redirect;
 use crate::config::Settings;
 use crate::limit::{Bounds, Limits, Strangers};
 use crate::metrics::{Metrics, Watched};
-use crate::phase;
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
+use crate::phase::{self, websocket};
 use crate::review::{Reviewer, Reviews};
 use crate::table::Table;
 use crate::tls::Certificate;
@@ -39,6 +40,7 @@ struct Shared {
     strangers: Strangers,
     reviews: Option<Reviews>,
     pods: Pods,
+    websockets: Endpoint,
     metrics: Metrics,
     traces: Option<Traces>,
     access_log: AccessLog,
@@ -91,6 +93,7 @@ impl State {
             strangers: Strangers::new(bounds),
             reviews,
             pods: Pods::new(),
+            websockets: websocket::endpoint(metrics.websockets.clone()),
             metrics,
             traces,
             access_log,
@@ -143,6 +146,11 @@ impl State {
     #[must_use]
     pub fn pods(&self) -> &Pods {
         &self.0.pods
+    }
+
+    /// Where WebSockets begin.
+    pub(crate) fn websockets(&self) -> &Endpoint {
+        &self.0.websockets
     }
 
     /// Ends all requests that are under way: the process ends.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aimass_protocol::Kind;
 use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SERVER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    PROXY_AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL, SERVER, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -46,10 +46,12 @@ static HOP_BY_HOP: [HeaderName; 10] = [
     HeaderName::from_static("http2-settings"),
 ];
 
-/// What the gateway alone reads of a request, or says to a pod. `host` is the pod's own address; `expect` is answered here.
-static NOT_FOR_PODS: [HeaderName; 9] = [
+/// What the gateway alone reads of a request, or says to a pod. `host` is the pod's own address; `expect` is answered here;
+/// a subprotocol may be a key.
+static NOT_FOR_PODS: [HeaderName; 10] = [
     AUTHORIZATION,
     API_KEY,
+    SEC_WEBSOCKET_PROTOCOL,
     COOKIE,
     EXPECT,
     FORWARDED,

@@ -4,7 +4,7 @@
 //! known here.
 
 use aimass_protocol::Error;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
@@ -15,6 +15,9 @@ pub const MAX_CREDENTIAL: usize = 4096;
 /// The other place of a credential, for callers whose `Authorization` is taken.
 pub const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// Before a credential among the subprotocols that are offered for a WebSocket: pages cannot set another header.
+const OFFER: &str = "aimass.key.";
+
 const SCHEME: &str = "bearer";
 const PREFIX: &str = "aim_";
 const ID: usize = 12;
@@ -24,7 +27,8 @@ const SECRET: usize = 43;
 /// What stands in for the hash of a key that there is not. Whatever has this hash: who meets it is refused all the same.
 const NOBODY: [u8; 32] = [0; 32];
 
-/// The credential of a request, as it stands in `Authorization: Bearer` or `x-api-key`; `None` if there is none.
+/// The credential of a request, as it stands in `Authorization: Bearer`, `x-api-key` or the offer of a WebSocket; `None` if
+/// there is none.
 ///
 /// Not yet judged: it may be of any form.
 ///
@@ -34,8 +38,14 @@ const NOBODY: [u8; 32] = [0; 32];
 pub fn credential(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let bearers = headers.get_all(AUTHORIZATION).iter().map(bearer);
     let keys = headers.get_all(API_KEY).iter().map(text);
+    let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let offers = offers
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|offer| offer.trim().strip_prefix(OFFER))
+        .map(sized);
     let mut found = None;
-    for credential in bearers.chain(keys) {
+    for credential in bearers.chain(keys).chain(offers) {
         let credential = credential.ok_or_else(Error::unauthenticated)?;
         if found.is_some_and(|found| found != credential) {
             return Err(Error::unauthenticated());
@@ -139,6 +149,18 @@ mod tests {
         finds(&[("authorization", "Bearer t")], Some("t"));
         finds(&[("authorization", "bEARER   t")], Some("t"));
         finds(&[("x-api-key", "t")], Some("t"));
+    }
+
+    #[test]
+    fn one_may_be_offered_as_a_subprotocol() {
+        let offer = |offer| ("sec-websocket-protocol", offer);
+        finds(&[offer("aimass.v1, aimass.key.t")], Some("t"));
+        finds(&[offer("aimass.v1"), offer("aimass.key.t")], Some("t"));
+        finds(&[offer("aimass.v1"), ("x-api-key", "t")], Some("t"));
+        finds(&[offer("aimass.v1,aimass.keys")], None);
+        refuses(&[offer("aimass.key.t"), ("x-api-key", "u")]);
+        refuses(&[offer("aimass.key.t, aimass.key.u")]);
+        refuses(&[offer("aimass.v1, aimass.key.")]);
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl Default for ReviewTimes {
 pub struct Ended {
     /// The model that it was about.
     pub model: Option<Model>,
-    /// `tfs`, `oip`, or `other`.
+    /// `tfs`, `oip`, `grpc`, or `other`.
     pub protocol: &'static str,
     /// The HTTP status; 499 if the caller went away.
     pub code: u16,
@@ -132,6 +132,8 @@ pub struct Metrics {
     access_log_dropped: Counter,
     /// Connections open on the data ports.
     pub connections: Gauge,
+    /// WebSockets open.
+    pub websockets: Gauge,
     models: Capped<(Arc<str>, Arc<str>)>,
     policies: Capped<Arc<str>>,
     watched: Arc<Watched>,
@@ -211,6 +213,7 @@ impl Metrics {
             "Connections open on the data ports",
             metrics.connections.clone(),
         );
+        r.register("websockets", "WebSockets open", metrics.websockets.clone());
         let help = "Background tasks that panicked";
         r.register("task_panics", help, aimass_chassis::tasks::panics());
         r.register_collector(Box::new(Live(watched)));
@@ -231,6 +234,7 @@ impl Metrics {
             table_nacks: Counter::default(),
             access_log_dropped: Counter::default(),
             connections: Gauge::default(),
+            websockets: Gauge::default(),
             models: Capped::new(MODELS),
             policies: Capped::new(POLICIES),
             watched,

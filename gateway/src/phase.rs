@@ -3,17 +3,21 @@
 //! One request is one call of [`answer`], from its head to the head of its answer; [`record`] follows it to the last byte, and
 //! sees to it that it is counted once, whatever becomes of it. All phases but the last two are pure: what they need to know they
 //! are told here. `choose` is asked by `forward`, for every attempt. Only callers with tokens wait before that, in [`tokens`]: the
-//! table does not say who they are.
+//! table does not say who they are. A call of gRPC takes the same way; only that its model stands in its [`message`], which is looked
+//! into after `route`.
 
 pub mod admit;
 pub mod authenticate;
 pub mod choose;
 pub mod forward;
+mod grpc;
+mod message;
 pub mod permit;
 pub mod record;
 mod refusal;
 pub mod route;
 mod tokens;
+pub(crate) mod websocket;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,17 +26,18 @@ use aimass_protocol::Error;
 use axum::body::Body;
 use axum::extract::State as Extracted;
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{Request, Response};
+use axum::http::{HeaderMap, Request, Response};
 use futures_util::FutureExt as _;
 use tokio::time::Instant;
 
 use self::admit::{Admission, Ticket};
 use self::authenticate::Caller;
 use self::forward::{Answered, Order};
+use self::grpc::Wire;
 use self::permit::Bound;
 use self::record::Record;
 use self::refusal::Refusal;
-use self::route::{Head, Target};
+use self::route::{Call, Head, Target};
 use crate::app::State;
 use crate::jwt::Jwt;
 use crate::table::Table;
@@ -51,7 +56,8 @@ pub async fn answer(Extracted(state): Extracted<State>, request: Request<Body>) 
         None => Err(Error::draining().into()),
     };
     match served {
-        Ok(answered) => record.stream(answered),
+        Ok(Served::Answered(answered)) => record.stream(answered),
+        Ok(Served::Upgraded(headers)) => record.upgrade(headers),
         Err(refusal) => {
             forward::drain(&head, body).await;
             record.refuse(refusal)
@@ -59,26 +65,45 @@ pub async fn answer(Extracted(state): Extracted<State>, request: Request<Body>) 
     }
 }
 
+/// How a request goes on.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every request is of the large one"
+)]
+enum Served {
+    /// With the body of a pod's answer.
+    Answered(Answered),
+    /// As a WebSocket, after an answer with these headers.
+    Upgraded(HeaderMap),
+}
+
 async fn serve(
     state: &State,
     head: &Request<()>,
     body: &mut Option<Body>,
     record: &mut Record,
-) -> Result<Answered, Refusal> {
-    let table = state.table();
-    if table.version == 0 {
+) -> Result<Served, Refusal> {
+    if state.table().version == 0 {
         return Err(Refusal::starting());
     }
+    let Asked { target, bytes } = route(state, head, body, record).await?;
+    // Only now: a message may have been waited for, and keys may have been revoked meanwhile.
+    let table = state.table();
     let mut case = Case {
         state,
         table,
         head,
         record,
     };
-    let target = case.route()?;
     let mut caller = case.authenticate(&target).await?;
     let bound = case.permit(&target, &mut caller).await?;
-    let ticket = case.admit(&bound, &caller)?;
+    if let Call::WebSocket(dialect) = target.call {
+        // Only its messages count.
+        let id = case.record.id();
+        let upgraded = websocket::upgrade(state, head, body, dialect, id);
+        return upgraded.map(Served::Upgraded);
+    }
+    let ticket = case.admit(&bound, &caller, bytes)?;
     // From here on the model is all that counts, as this table has it.
     let Case { table, record, .. } = case;
     drop(table);
@@ -90,7 +115,56 @@ async fn serve(
         body,
     };
     // Its future is large: it holds both sides of a request.
-    Box::pin(forward::forward(state, order, record)).await
+    let answered = Box::pin(forward::forward(state, order, record)).await;
+    answered.map(Served::Answered)
+}
+
+/// What a request is about, and how many bytes it says to have.
+struct Asked {
+    target: Target,
+    bytes: Option<u64>,
+}
+
+async fn route(
+    state: &State,
+    request: &Request<()>,
+    body: &mut Option<Body>,
+    record: &mut Record,
+) -> Result<Asked, Refusal> {
+    let (address, now) = (record.origin().address, Instant::now().into_std());
+    let stranger = state.strangers().request(address, now);
+    stranger.map_err(|refused| limited(state, refused))?;
+    let head = Head::of(request);
+    if route::is_misdirected(head.host, record.server_name()) {
+        return Err(Refusal::misdirected());
+    }
+    let headers = request.headers();
+    match record.wire() {
+        Wire::Plain => {
+            let target = route::parse(&head, state.addresses()).map_err(|error| {
+                let allowed = route::allowed_methods(head.path);
+                Refusal::from(error).with_allow(allowed)
+            })?;
+            record.asks(target.call);
+            let declared = headers.get(CONTENT_LENGTH);
+            let bytes = declared.and_then(|length| length.to_str().ok()?.parse().ok());
+            Ok(Asked { target, bytes })
+        }
+        Wire::Grpc => {
+            let call = route::parse_call(&head, headers, state.addresses())?;
+            record.asks(Call::Rpc(call.rpc));
+            let message = message::open(headers, body).await?;
+            Ok(Asked {
+                target: call.about(&message.model, &message.version)?,
+                bytes: Some(message.bytes),
+            })
+        }
+    }
+}
+
+fn limited(state: &State, limited: limit::Refusal) -> Refusal {
+    state.metrics().limited(&limited.policy, "reject");
+    limited.into()
 }
 
 /// A request, the table that decides it, and what is noted of it.
@@ -103,22 +177,6 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    fn route(&mut self) -> Result<Target, Refusal> {
-        let (address, now) = (self.record.origin().address, Instant::now().into_std());
-        let stranger = self.state.strangers().request(address, now);
-        stranger.map_err(|limited| self.limited(limited))?;
-        let head = Head::of(self.head);
-        if route::is_misdirected(head.host, self.record.server_name()) {
-            return Err(Refusal::misdirected());
-        }
-        let target = route::parse(&head, self.state.addresses()).map_err(|error| {
-            let allowed = route::allowed_methods(head.path);
-            Refusal::from(error).with_allow(allowed)
-        })?;
-        self.record.asks(target.call);
-        Ok(target)
-    }
-
     async fn authenticate(&mut self, target: &Target) -> Result<Caller, Refusal> {
         let (address, head) = (self.record.origin().address, self.head);
         let credential = key::credential(head.headers());
@@ -147,7 +205,7 @@ impl Case<'_> {
         let (address, now) = (self.record.origin().address, Instant::now().into_std());
         match self.state.strangers().failure(address, now) {
             Ok(()) => error.into(),
-            Err(limited) => self.limited(limited),
+            Err(refused) => limited(self.state, refused),
         }
     }
 
@@ -159,10 +217,13 @@ impl Case<'_> {
         Ok(bound)
     }
 
-    fn admit(&mut self, bound: &Bound, caller: &Caller) -> Result<Ticket, Refusal> {
-        let declared = self.head.headers().get(CONTENT_LENGTH);
-        let declared = declared.and_then(|length| length.to_str().ok()?.parse().ok());
-        admit::declared_length(&bound.deployment, declared)?;
+    fn admit(
+        &mut self,
+        bound: &Bound,
+        caller: &Caller,
+        bytes: Option<u64>,
+    ) -> Result<Ticket, Refusal> {
+        admit::declared_length(&bound.deployment, bytes)?;
         let default = self.state.settings().default_plan.as_deref();
         let address = self.record.origin().address;
         let policies = admit::policies(&self.table, caller, address, default);
@@ -175,12 +236,7 @@ impl Case<'_> {
                 self.record.admitted(ticket.headers());
                 Ok(ticket)
             }
-            Admission::Refused(limited) => Err(self.limited(limited)),
+            Admission::Refused(refused) => Err(limited(self.state, refused)),
         }
-    }
-
-    fn limited(&self, limited: limit::Refusal) -> Refusal {
-        self.state.metrics().limited(&limited.policy, "reject");
-        limited.into()
     }
 }

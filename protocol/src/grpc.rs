@@ -2,21 +2,26 @@
 //!
 //! Pure. Called by the server's gRPC routes, in this order: [`Prefix::read`], [`survey()`], [`decode`], [`target`],
 //! [`parse`], (the engine), [`answer`], [`frame()`]; or [`status_message`]. What a request must be is said in `v2::request`, for JSON and gRPC alike.
+//! The gateway decodes no message: it has [`peek()`].
 
 mod contents;
 mod frame;
 mod infer;
 mod metadata;
+mod peek;
 mod status;
 mod survey;
+mod timeout;
 mod write;
 
 pub use frame::{PREFIX_BYTES, Prefix, decode, frame};
 pub use infer::{parse, target};
 pub use messages::*;
 pub use metadata::{model_metadata, server_metadata};
+pub use peek::{PEEK_BYTES, Peek, peek};
 pub use status::status_message;
 pub use survey::survey;
+pub use timeout::{parse_timeout, timeout_text};
 pub use write::{Answer, answer};
 
 /// The service's full name: the first part of each method's path.

@@ -15,20 +15,23 @@ use std::time::Duration;
 use aimass_protocol::{Error, Kind};
 use axum::body::Body;
 use axum::http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
-use axum::http::{Method, Request, Response, StatusCode, Uri, Version, response};
+use axum::http::{Method, Request, Response, Uri, Version, response};
 use futures_util::StreamExt as _;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use self::deadline::Deadline;
+pub(super) use self::pods::Arrival;
 use self::pods::Failed;
 pub use self::pods::Pods;
+pub(super) use self::reply::End;
 pub use self::reply::Reply;
-use self::upload::{Fault, Source};
+pub(super) use self::upload::Fault;
+use self::upload::Source;
 use super::admit::Ticket;
 use super::authenticate::Caller;
 use super::choose::retry::{Cause, Failure, retry};
 use super::choose::{Choice, choose};
+use super::grpc::{self, Wire};
 use super::permit::Bound;
 use super::record::{Pod, Record};
 use super::refusal::Refusal;
@@ -43,6 +46,9 @@ const DRAIN_BYTES: u64 = 64 << 10;
 /// And for how long: mostly they are here already.
 const DRAIN: Duration = Duration::from_millis(5);
 
+/// The status of an answer that says that time was up.
+const GATEWAY_TIMEOUT: u16 = 504;
+
 /// A request that may go to a pod.
 pub(super) struct Order<'a> {
     pub(super) bound: Bound,
@@ -56,7 +62,7 @@ pub(super) struct Order<'a> {
 /// The head of a pod's answer, and what goes along with its body.
 pub(super) struct Answered {
     pub(super) head: response::Parts,
-    pub(super) body: Incoming,
+    pub(super) body: Arrival,
     /// What must not end before the answer does.
     pub(super) holds: (Flight, Ticket, Source),
     /// When the first byte of the body must be there.
@@ -77,13 +83,14 @@ pub(super) async fn forward(
         body,
     } = order;
     let deployment = &bound.deployment;
-    let deadline = Deadline::of(head.headers(), record.begun(), deployment.request_timeout)?;
+    let (wire, most) = (record.wire(), deployment.request_timeout);
+    let deadline = Deadline::of(wire, head.headers(), record.begun(), most)?;
     let live = &deployment.live;
     live.budget.request(now());
     let mut choice = choose(&bound, None, random(), now())?;
     let source = Source::new(
         body.take().unwrap_or_default(),
-        deployment.max_request_bytes,
+        wire.body_limit(deployment.max_request_bytes),
         record.request_bytes(),
         state.pods().room(),
     );
@@ -91,6 +98,7 @@ pub(super) async fn forward(
         state,
         bound: &bound,
         caller: &caller,
+        wire,
         head,
         source: &source,
         deadline,
@@ -108,7 +116,7 @@ pub(super) async fn forward(
             flight.report(outcome, now(), random());
         }
         let failure = Failure {
-            cause: cause(&sent),
+            cause: attempt.cause(&sent),
             replayable: source.is_replayable(),
         };
         // Another pod first: without one, what this one said is the answer.
@@ -141,6 +149,7 @@ struct Attempt<'a> {
     state: &'a State,
     bound: &'a Bound,
     caller: &'a Caller,
+    wire: Wire,
     head: &'a Request<()>,
     source: &'a Source,
     deadline: Deadline,
@@ -151,7 +160,7 @@ impl Attempt<'_> {
         &self,
         choice: Choice,
         record: &Record,
-    ) -> (Result<Response<Incoming>, Failed>, Flight) {
+    ) -> (Result<Response<Arrival>, Failed>, Flight) {
         let Choice {
             endpoint, flight, ..
         } = choice;
@@ -171,27 +180,37 @@ impl Attempt<'_> {
         *request.method_mut() = self.head.method().clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = to_pod(self.head.headers(), &facts);
-        let sent = self.state.pods().send(request, self.deadline.at()).await;
+        if self.wire == Wire::Grpc {
+            *request.version_mut() = Version::HTTP_2;
+            grpc::to_pod(request.headers_mut(), facts.time_left);
+        }
+        let (pods, until) = (self.state.pods(), self.deadline.at());
+        let sent = pods.send(self.wire, endpoint.address, request, until);
+        let sent = sent.await;
         // What was wrong with the caller's body shows as a failure to send it.
         let sent = sent.map_err(|failed| match self.source.fault() {
             Some(fault) => Failed::Caller(fault),
             None => failed,
         });
         let is_head = self.head.method() == Method::HEAD;
-        let sent = sent.and_then(|response| head::judge(response, is_head));
+        let sent = sent.and_then(|response| match self.wire {
+            Wire::Plain => head::judge(response, is_head),
+            Wire::Grpc => head::judge_call(response),
+        });
         (sent, flight)
     }
 
     /// What an attempt says of the pod; nothing where it is the caller's doing. A time that the caller made short is that, too:
     /// pods must not be left out for it.
-    fn outcome(&self, sent: &Result<Response<Incoming>, Failed>) -> Option<Outcome> {
+    fn outcome(&self, sent: &Result<Response<Arrival>, Failed>) -> Option<Outcome> {
         let outcome = match sent {
-            Ok(response) => Outcome::of(response.status().as_u16(), head::kind(response)),
+            Ok(response) => Outcome::of(head::status(self.wire, response), head::kind(response)),
             Err(Failed::NotConnected | Failed::Reset | Failed::TooSlow) => Outcome::Failed,
+            Err(Failed::NotTaken) => Outcome::Draining,
             Err(Failed::Exhausted | Failed::Unsendable | Failed::Caller(_)) => return None,
         };
         let too_slow = match sent {
-            Ok(response) => response.status() == StatusCode::GATEWAY_TIMEOUT,
+            Ok(response) => head::status(self.wire, response) == GATEWAY_TIMEOUT,
             Err(failed) => matches!(failed, Failed::TooSlow),
         };
         (!too_slow || !self.deadline.is_the_callers()).then_some(outcome)
@@ -200,38 +219,31 @@ impl Attempt<'_> {
     /// The answer that it is, or the refusal that is made of it.
     fn settle(
         &self,
-        sent: Result<Response<Incoming>, Failed>,
-    ) -> Result<Response<Incoming>, Refusal> {
+        sent: Result<Response<Arrival>, Failed>,
+    ) -> Result<Response<Arrival>, Refusal> {
         let model = &self.bound.deployment.served_name;
         let error = match sent {
             Ok(response) => return Ok(response),
             Err(Failed::NotConnected | Failed::Reset) => Error::upstream_broken(),
             Err(Failed::TooSlow) => Error::deadline(self.deadline.limit().as_millis()),
-            Err(Failed::Exhausted) => Error::overloaded(model),
+            Err(Failed::Exhausted | Failed::NotTaken) => Error::overloaded(model),
             Err(Failed::Unsendable) => Error::new(Kind::Internal, "Internal error"),
-            Err(Failed::Caller(Fault::TooLarge)) => {
-                let limit = self.bound.deployment.max_request_bytes;
-                Error::body_too_large(usize::try_from(limit).unwrap_or(usize::MAX))
-            }
-            Err(Failed::Caller(Fault::TooSlow)) => Error::body_too_slow(),
-            Err(Failed::Caller(Fault::Broken)) => {
-                let text = "The request body is incomplete or badly framed";
-                Error::new(Kind::BadRequest, text)
-            }
+            Err(Failed::Caller(fault)) => fault.error(self.bound.deployment.max_request_bytes),
         };
         Err(error.into())
     }
-}
 
-/// Why an attempt may be followed by another one.
-fn cause(sent: &Result<Response<Incoming>, Failed>) -> Cause {
-    match sent {
-        Ok(response) => Cause::of(response.status().as_u16(), head::kind(response)),
-        Err(Failed::NotConnected) => Cause::NotConnected,
-        Err(Failed::Reset) => Cause::Reset,
-        Err(Failed::TooSlow) => Cause::TooSlow,
-        // Nothing that another pod would do better.
-        Err(Failed::Exhausted | Failed::Unsendable | Failed::Caller(_)) => Cause::Answered,
+    /// Why an attempt may be followed by another one.
+    fn cause(&self, sent: &Result<Response<Arrival>, Failed>) -> Cause {
+        match sent {
+            Ok(response) => Cause::of(head::status(self.wire, response), head::kind(response)),
+            Err(Failed::NotConnected) => Cause::NotConnected,
+            Err(Failed::NotTaken) => Cause::Draining,
+            Err(Failed::Reset) => Cause::Reset,
+            Err(Failed::TooSlow) => Cause::TooSlow,
+            // Nothing that another pod would do better.
+            Err(Failed::Exhausted | Failed::Unsendable | Failed::Caller(_)) => Cause::Answered,
+        }
     }
 }
 

@@ -17,12 +17,13 @@ use aimass_chassis::traces::Caller as Trace;
 use aimass_protocol::Kind;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use tokio::time::Instant;
 
 pub use self::log::{AccessLog, Writer};
 use super::authenticate::Caller;
-use super::forward::{Answered, Reply};
+use super::forward::{Answered, End, Reply};
+use super::grpc::{self, Wire};
 use super::refusal::Refusal;
 use super::route::Call;
 use crate::app::State;
@@ -46,6 +47,7 @@ pub struct Record {
     origin: Origin,
     secured: Option<Secured>,
     version: Version,
+    wire: Wire,
     method: String,
     path: String,
     call: Option<Call>,
@@ -94,6 +96,7 @@ impl Record {
             origin: headers::origin(peer, scheme, request.headers(), trusted),
             secured,
             version: request.version(),
+            wire: Wire::of(request),
             method: line::cut(request.method().as_str(), 20).to_owned(),
             path: line::cut(request.uri().path(), 256).to_owned(),
             call: None,
@@ -118,6 +121,11 @@ impl Record {
 
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// How it travels.
+    pub(super) const fn wire(&self) -> Wire {
+        self.wire
     }
 
     /// When the head had arrived.
@@ -172,21 +180,42 @@ impl Record {
             headers,
             close,
         } = refusal;
-        self.kind = Some(error.kind);
-        self.status = status.as_u16();
-        let text = error.body();
-        self.sent(text.len());
+        self.answers(status.as_u16(), Some(error.kind));
+        let mut response = match self.wire {
+            Wire::Plain => {
+                let text = error.body();
+                self.sent(text.len());
+                let mut response = Response::new(Body::from(text));
+                *response.status_mut() = status;
+                let map = response.headers_mut();
+                map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                map.insert(ERROR, HeaderValue::from_static(error.kind.name()));
+                response
+            }
+            Wire::Grpc => {
+                let mut response = Response::new(Body::empty());
+                *response.headers_mut() = grpc::refusal(&error);
+                response
+            }
+        };
         self.complete();
-        let mut response = Response::new(Body::from(text));
-        *response.status_mut() = status;
         let map = response.headers_mut();
-        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        map.insert(ERROR, HeaderValue::from_static(error.kind.name()));
         map.extend(headers);
         if close && self.version < Version::HTTP_2 {
             map.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.sign(map);
+        response
+    }
+
+    /// The answer after which the connection goes on as a WebSocket.
+    pub(super) fn upgrade(mut self, headers: HeaderMap) -> Response<Body> {
+        self.answers(StatusCode::SWITCHING_PROTOCOLS.as_u16(), None);
+        self.complete();
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = headers;
+        self.sign(response.headers_mut());
         response
     }
 
@@ -198,8 +227,14 @@ impl Record {
             holds,
             deadline,
         } = answered;
-        self.answers(head.status.as_u16());
-        self.kind = kind_of(&head.headers);
+        let plain = || (head.status.as_u16(), grpc::kind(&head.headers));
+        let (status, kind) = match self.wire {
+            Wire::Plain => plain(),
+            // What stands in trailers is not known yet.
+            Wire::Grpc => grpc::status(&head.headers).unwrap_or((200, None)),
+        };
+        self.answers(status, kind);
+        let end = End::of(self.wire, &head.headers);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = head.status;
         *response.headers_mut() = headers::from_pod(&head.headers);
@@ -208,7 +243,7 @@ impl Record {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         self.sign(response.headers_mut());
-        let reply = Reply::new(body, deadline, holds, self);
+        let reply = Reply::new((body, end), deadline, holds, self);
         *response.body_mut() = Body::new(reply);
         response
     }
@@ -248,9 +283,14 @@ impl Record {
         Some(self.asked?.elapsed())
     }
 
-    /// A pod has answered; unless the answer breaks off, this is its status.
-    pub(super) const fn answers(&mut self, status: u16) {
-        (self.status, self.kind) = (status, None);
+    /// It is answered; unless the answer breaks off, this is its status and, of a refusal, its kind.
+    pub(super) const fn answers(&mut self, status: u16, kind: Option<Kind>) {
+        (self.status, self.kind) = (status, kind);
+    }
+
+    /// For metrics, log and spans.
+    fn protocol(&self) -> &'static str {
+        self.call.map_or(self.wire.protocol(), Call::protocol)
     }
 
     /// More of the answer has gone out.
@@ -281,13 +321,6 @@ impl Record {
     }
 }
 
-/// What a pod says of its own refusal.
-fn kind_of(headers: &HeaderMap) -> Option<Kind> {
-    let name = headers.get(ERROR)?.as_bytes();
-    let mut kinds = Kind::ALL.into_iter();
-    kinds.find(|kind| kind.name().as_bytes() == name)
-}
-
 impl Drop for Record {
     fn drop(&mut self) {
         if !self.ended {
@@ -301,7 +334,7 @@ impl Drop for Record {
                 project: Arc::clone(&model.namespace),
                 model: Arc::clone(&model.served_name),
             }),
-            protocol: self.call.map_or("other", Call::protocol),
+            protocol: self.protocol(),
             code: self.status,
             kind,
             took,

@@ -1,14 +1,15 @@
 //! Phase route: what a request is about, by its head alone.
 //!
-//! Pure. Called by `forward` before anything is known of the caller; [`super::permit`] finds the model that is meant. Syntax
+//! Pure. Called by `phase` before anything is known of the caller; [`super::permit`] finds the model that is meant. Syntax
 //! only: the raw path is matched once, by the protocols' own parsers, and what could be read in two ways is refused. No byte
 //! of the path goes on: what a pod is asked is written anew, from what was understood.
 //!
 //! Every route here is one of a model, and a pod answers it. The protocols' other routes are refused as unknown:
 //! `GET /v1/models` and `/v2/models` list what a caller may call, and no pod knows that; `/v2` and `/v2/health/*` speak of the
-//! server, and a pod's answer would be taken for the gateway's, whose health is on its admin port. WebSockets are refused as
-//! long as the gateway cannot end them.
+//! server, and a pod's answer would be taken for the gateway's, whose health is on its admin port. A WebSocket ends here, and
+//! its messages come back as requests.
 
+mod grpc;
 mod host;
 mod plain;
 
@@ -17,10 +18,12 @@ use std::sync::Arc;
 
 use aimass_protocol::error::cut;
 use aimass_protocol::v1::{self, Pick};
+use aimass_protocol::ws::Dialect;
 use aimass_protocol::{Error, Kind, v2};
 use http::Request;
 use http::header::HOST;
 
+pub use grpc::{Asked, Rpc, parse as parse_call};
 pub use host::is_misdirected;
 use host::named_by_host;
 use plain::{is_label, is_plain};
@@ -84,7 +87,7 @@ pub enum Project {
 }
 
 /// What can be asked of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     /// `POST /v1/models/{m}:predict`
     Predict,
@@ -102,6 +105,10 @@ pub enum Call {
     ModelMetadata,
     /// `GET /v2/models/{m}/ready`
     ModelReady,
+    /// A call of gRPC, whose message names the model.
+    Rpc(Rpc),
+    /// `GET /v1/models/{m}/ws`, or `/v2/models/{m}/ws`
+    WebSocket(Dialect),
 }
 
 /// Reads a head.
@@ -115,28 +122,35 @@ pub fn parse(head: &Head<'_>, addresses: &Addresses) -> Result<Target, Error> {
         return Err(refused());
     }
     let (prefix, path) = split(head.path).ok_or_else(refused)?;
-    let named = match (head.host, &addresses.domain) {
-        (Some(host), Some(domain)) => named_by_host(host, domain),
-        _ => Ok(None),
-    };
-    let Ok(named) = named else {
-        return Err(refused());
-    };
     let (model, pick, call) = read(head.method, path)?.ok_or_else(refused)?;
-    let (host, project) = match (named, prefix) {
-        (Some(host), prefix) if prefix.is_none_or(|prefix| prefix == host.project) => {
-            (Some(host.name), Project::Named(host.project))
-        }
-        (Some(_), _) => return Err(refused()),
-        (None, Some(prefix)) => (None, Project::Named(prefix.to_owned())),
-        (None, None) => (None, Project::Implied(addresses.default_project.clone())),
-    };
+    let (host, project) = whose(head.host, prefix, addresses).ok_or_else(refused)?;
     Ok(Target {
         project,
         host,
         model,
         pick,
         call,
+    })
+}
+
+/// Whose model is meant, and its object's name if the host says it; `named` is the project that the request names besides.
+/// `None`: the host names another one, or has labels that no object can have.
+fn whose(
+    host: Option<&str>,
+    named: Option<&str>,
+    addresses: &Addresses,
+) -> Option<(Option<String>, Project)> {
+    let by_host = match (host, &addresses.domain) {
+        (Some(host), Some(domain)) => named_by_host(host, domain).ok()?,
+        _ => None,
+    };
+    Some(match (by_host, named) {
+        (Some(host), named) if named.is_none_or(|named| named == host.project) => {
+            (Some(host.name), Project::Named(host.project))
+        }
+        (Some(_), _) => return None,
+        (None, Some(named)) => (None, Project::Named(named.to_owned())),
+        (None, None) => (None, Project::Implied(addresses.default_project.clone())),
     })
 }
 
@@ -165,7 +179,8 @@ fn read(method: &str, path: &str) -> Result<Option<(String, Pick, Call)>, Error>
             v1::Route::Regress(target) => (target, Call::Regress),
             v1::Route::Status(target) => (target, Call::Status),
             v1::Route::Metadata(target) => (target, Call::Metadata),
-            v1::Route::Models | v1::Route::WebSocket(_) => return Ok(None),
+            v1::Route::WebSocket(target) => (target, Call::WebSocket(Dialect::Tfs)),
+            v1::Route::Models => return Ok(None),
         };
         return Ok(Some((target.model, target.pick, call)));
     }
@@ -176,11 +191,10 @@ fn read(method: &str, path: &str) -> Result<Option<(String, Pick, Call)>, Error>
         v2::Route::Infer(target) => (target, Call::Infer),
         v2::Route::Metadata(target) => (target, Call::ModelMetadata),
         v2::Route::ModelReady(target) => (target, Call::ModelReady),
-        v2::Route::Server
-        | v2::Route::Live
-        | v2::Route::Ready
-        | v2::Route::Models
-        | v2::Route::WebSocket(_) => return Ok(None),
+        v2::Route::WebSocket(target) => (target, Call::WebSocket(Dialect::Oip)),
+        v2::Route::Server | v2::Route::Live | v2::Route::Ready | v2::Route::Models => {
+            return Ok(None);
+        }
     };
     let pick = target.version.map_or(Pick::Any, Pick::Version);
     Ok(Some((target.model, pick, call)))
@@ -211,7 +225,11 @@ impl Target {
     #[must_use]
     pub fn unknown_model(&self) -> Error {
         match self.call {
-            Call::Infer | Call::ModelMetadata | Call::ModelReady => {
+            Call::Infer
+            | Call::ModelMetadata
+            | Call::ModelReady
+            | Call::Rpc(_)
+            | Call::WebSocket(Dialect::Oip) => {
                 // As a server says it: without the model its version does not matter.
                 v2::unknown_model(&v2::Target {
                     model: self.model.clone(),
@@ -228,11 +246,17 @@ impl Target {
         let model = self.model.clone();
         let pick = self.pick.clone();
         match self.call {
-            Call::Predict | Call::Classify | Call::Regress | Call::Metadata => {
-                v1::unknown_servable(&v1::Target { model, pick })
-            }
+            Call::Predict
+            | Call::Classify
+            | Call::Regress
+            | Call::Metadata
+            | Call::WebSocket(Dialect::Tfs) => v1::unknown_servable(&v1::Target { model, pick }),
             Call::Status => v1::unknown_status(&v1::Target { model, pick }),
-            Call::Infer | Call::ModelMetadata | Call::ModelReady => {
+            Call::Infer
+            | Call::ModelMetadata
+            | Call::ModelReady
+            | Call::Rpc(_)
+            | Call::WebSocket(Dialect::Oip) => {
                 let version = match pick {
                     Pick::Version(version) => Some(version),
                     Pick::Any | Pick::Label(_) => None,
@@ -248,8 +272,17 @@ impl Call {
     #[must_use]
     pub const fn protocol(self) -> &'static str {
         match self {
-            Self::Predict | Self::Classify | Self::Regress | Self::Status | Self::Metadata => "tfs",
-            Self::Infer | Self::ModelMetadata | Self::ModelReady => "oip",
+            Self::Predict
+            | Self::Classify
+            | Self::Regress
+            | Self::Status
+            | Self::Metadata
+            | Self::WebSocket(Dialect::Tfs) => "tfs",
+            Self::Infer
+            | Self::ModelMetadata
+            | Self::ModelReady
+            | Self::WebSocket(Dialect::Oip) => "oip",
+            Self::Rpc(_) => "grpc",
         }
     }
 
@@ -264,10 +297,13 @@ impl Call {
             Self::Metadata | Self::ModelMetadata => "metadata",
             Self::Infer => "infer",
             Self::ModelReady => "ready",
+            Self::Rpc(rpc) => rpc.name(),
+            Self::WebSocket(_) => "websocket",
         }
     }
 
-    /// The path that a pod is asked: of `model` under its served name and, if one is pinned, of the one version it has.
+    /// The path that a pod is asked: of `model` under its served name and, if one is pinned, of the one version it has. For a
+    /// call of gRPC its method: the message says the rest.
     #[must_use]
     pub fn path(self, model: &str, version: Option<i64>) -> String {
         let mut path = match self.protocol() {
@@ -294,6 +330,9 @@ impl Call {
             Self::Metadata => "/metadata",
             Self::Infer => "/infer",
             Self::ModelReady => "/ready",
+            Self::Rpc(rpc) => return rpc.path(),
+            // Asked of no pod.
+            Self::WebSocket(_) => "/ws",
         });
         path
     }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use aimass_protocol::Error;
 use tokio::time::Instant;
 
-use super::Case;
 use super::authenticate::Caller;
 use super::permit;
 use super::refusal::Refusal;
 use super::route::Target;
+use super::{Case, limited};
 use crate::jwt::Jwt;
 use crate::review::{Failure, Reviews, Verdict};
 
@@ -98,7 +98,7 @@ impl Case<'_> {
 
     fn failed(&self, failure: Failure, target: &Target) -> Refusal {
         match failure {
-            Failure::Limited(limited) => self.limited(limited),
+            Failure::Limited(refused) => limited(self.state, refused),
             Failure::Unavailable => Error::not_ready(&target.model, UNAVAILABLE).into(),
         }
     }

@@ -18,13 +18,13 @@ use crate::pod::{OK, Pod};
 use crate::world::{Gateway, PATIENCE, Setup, model, ms, spawn, table};
 
 /// A certificate and its key.
-struct Pair {
+pub(crate) struct Pair {
     chain: String,
     key: String,
     der: CertificateDer<'static>,
 }
 
-fn pair() -> Pair {
+pub(crate) fn pair() -> Pair {
     let key = KeyPair::generate().unwrap();
     let hosts = ["gateway.example", "other.example"].map(str::to_owned);
     let params = CertificateParams::new(hosts).unwrap();
@@ -36,7 +36,7 @@ fn pair() -> Pair {
     }
 }
 
-fn take(certificate: &Certificate, pair: &Pair) {
+pub(crate) fn take(certificate: &Certificate, pair: &Pair) {
     let now = aimass_chassis::clock::now();
     let (chain, key) = (pair.chain.as_bytes(), pair.key.as_bytes());
     certificate.replace(chain, key, now).unwrap();
@@ -50,7 +50,7 @@ async fn secured(certificate: &Arc<Certificate>, pod: &Pod) -> Gateway {
 }
 
 /// Trusts these certificates.
-fn connector(pairs: &[&Pair], protocols: &[&[u8]]) -> TlsConnector {
+pub(crate) fn connector(pairs: &[&Pair], protocols: &[&[u8]]) -> TlsConnector {
     let mut roots = RootCertStore::empty();
     for pair in pairs {
         roots.add(pair.der.clone()).unwrap();
@@ -64,7 +64,7 @@ fn connector(pairs: &[&Pair], protocols: &[&[u8]]) -> TlsConnector {
     TlsConnector::from(Arc::new(config))
 }
 
-async fn connect(
+pub(crate) async fn connect(
     connector: &TlsConnector,
     address: SocketAddr,
     host: &'static str,

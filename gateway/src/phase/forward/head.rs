@@ -6,6 +6,7 @@ use axum::http::header::TRANSFER_ENCODING;
 use axum::http::{HeaderName, Response, StatusCode};
 use http_body::Body;
 
+use super::super::grpc::{self, Wire};
 use super::pods::Failed;
 
 const ERROR: HeaderName = HeaderName::from_static("aimass-error");
@@ -31,6 +32,23 @@ pub(super) fn judge<B: Body>(response: Response<B>, is_head: bool) -> Result<Res
         true => Ok(response),
         false => Err(Failed::Reset),
     }
+}
+
+/// The answer to a call, if it is one of gRPC; over HTTP/2 its end can always be told from a break.
+pub(super) fn judge_call<B>(response: Response<B>) -> Result<Response<B>, Failed> {
+    match grpc::is_answer(response.status(), response.headers()) {
+        true => Ok(response),
+        false => Err(Failed::Reset),
+    }
+}
+
+/// The status of an answer; that of a call as HTTP would have it, where its head tells it already.
+pub(super) fn status<B>(wire: Wire, response: &Response<B>) -> u16 {
+    let told = match wire {
+        Wire::Plain => None,
+        Wire::Grpc => grpc::status(response.headers()),
+    };
+    told.map_or(response.status().as_u16(), |(status, _)| status)
 }
 
 /// The kind of error that a pod says it is.
@@ -72,6 +90,33 @@ mod tests {
     fn what_lasts_until_the_end_of_the_connection_is_no_answer() {
         assert!(!passes(200, None, endless(), false));
         assert!(!passes(200, Some("gzip"), endless(), false));
+    }
+
+    #[test]
+    fn the_status_of_a_call_is_the_one_that_its_head_tells() {
+        let response = |status: Option<&str>, kind: &str| {
+            let mut response = Response::builder().header(ERROR, kind);
+            if let Some(status) = status {
+                response = response.header("grpc-status", status);
+            }
+            response.body(()).unwrap()
+        };
+        let draining = response(Some("14"), "draining");
+        assert_eq!(status(Wire::Grpc, &draining), 503);
+        assert_eq!(status(Wire::Plain, &draining), 200);
+        assert_eq!(status(Wire::Grpc, &response(None, "draining")), 200);
+    }
+
+    #[test]
+    fn what_answers_a_call_in_another_way_does_not_answer_it() {
+        let passes = |status: u16, media: &str| {
+            let response = Response::builder().status(status);
+            let response = response.header("content-type", media);
+            judge_call(response.body(()).unwrap()).is_ok()
+        };
+        assert!(passes(200, "application/grpc"));
+        assert!(!passes(200, "application/json"));
+        assert!(!passes(404, "application/grpc"));
     }
 
     #[test]

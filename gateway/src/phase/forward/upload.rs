@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use aimass_chassis::listener::TooSlow;
+use aimass_protocol::{Error as Refused, Kind};
 use axum::body::{Body, Bytes};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use thiserror::Error;
@@ -21,13 +22,39 @@ const KEPT_PIECES: usize = 64;
 
 /// What is wrong with a caller's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(in crate::phase) enum Fault {
     /// It has more bytes than the model takes.
     TooLarge,
     /// It came too slowly.
     TooSlow,
     /// It ended early or is malformed.
     Broken,
+}
+
+impl Fault {
+    /// What `error` says, which the caller's body ended with.
+    pub(in crate::phase) fn of(error: &axum::Error) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if error.is::<TooSlow>() {
+                return Self::TooSlow;
+            }
+            cause = error.source();
+        }
+        Self::Broken
+    }
+
+    /// What the caller is told, whose body may have `limit` bytes.
+    pub(in crate::phase) fn error(self, limit: u64) -> Refused {
+        match self {
+            Self::TooLarge => Refused::body_too_large(usize::try_from(limit).unwrap_or(usize::MAX)),
+            Self::TooSlow => Refused::body_too_slow(),
+            Self::Broken => {
+                let text = "The request body is incomplete or badly framed";
+                Refused::new(Kind::BadRequest, text)
+            }
+        }
+    }
 }
 
 /// Why an upload ends early.
@@ -219,11 +246,17 @@ impl Inner {
             match frame {
                 // Trailers say nothing to a server of ours.
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(piece) if self.take(&piece) => return Poll::Ready(Some(Ok(piece))),
+                    // Over HTTP/2 each would be a frame, and pods close a connection that brings a hundred of those.
+                    Ok(piece) if piece.is_empty() => {}
+                    Ok(piece) if self.take(&piece) => {
+                        // Known now, the end goes out with the last piece.
+                        self.over = self.body.is_end_stream();
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
                     Ok(_) => self.fault = Some(Fault::TooLarge),
                     Err(_trailers) => {}
                 },
-                Some(Err(error)) => self.fault = Some(fault_of(&error)),
+                Some(Err(error)) => self.fault = Some(Fault::of(&error)),
                 None => self.over = true,
             }
         }
@@ -244,17 +277,6 @@ impl Inner {
         }
         true
     }
-}
-
-fn fault_of(error: &axum::Error) -> Fault {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if error.is::<TooSlow>() {
-            return Fault::TooSlow;
-        }
-        cause = error.source();
-    }
-    Fault::Broken
 }
 
 /// The caller's body, for one attempt.

@@ -82,7 +82,7 @@ pub(super) fn of(
         caller_kind: record.caller.as_ref().map(|caller| caller.kind()),
         caller_id: record.caller.as_ref().and_then(|caller| caller.id()),
         client: record.origin.address.to_string(),
-        protocol: record.call.map_or("other", |call| call.protocol()),
+        protocol: record.protocol(),
         method: &record.method,
         path: &record.path,
         status: record.status,

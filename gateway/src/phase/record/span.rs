@@ -35,7 +35,7 @@ pub(super) fn of(record: &Record, kind: &'static str, took: Duration) -> Request
         attributes.push(KeyValue::new("error.type", kind));
     }
     let call = record.call.map_or("other", |call| call.name());
-    let protocol = record.call.map_or("other", |call| call.protocol());
+    let protocol = record.protocol();
     let phases = [("admit", record.admit()), ("upstream", record.upstream())];
     Request {
         name: format!("{protocol} {call}"),

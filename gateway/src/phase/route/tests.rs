@@ -46,7 +46,7 @@ fn refuses(method: &str, path: &str, kind: Kind, text: &str) {
 }
 
 #[test]
-fn every_route_that_a_pod_serves_is_one() {
+fn every_route_of_a_model_is_one() {
     let any = || Pick::Any;
     for (method, path, call) in [
         ("POST", "/v1/models/m:predict", Call::Predict),
@@ -57,6 +57,8 @@ fn every_route_that_a_pod_serves_is_one() {
         ("POST", "/v2/models/m/infer", Call::Infer),
         ("GET", "/v2/models/m", Call::ModelMetadata),
         ("HEAD", "/v2/models/m/ready", Call::ModelReady),
+        ("GET", "/v1/models/m/ws", Call::WebSocket(Dialect::Tfs)),
+        ("GET", "/v2/models/m/ws", Call::WebSocket(Dialect::Oip)),
     ] {
         accepts(method, path, (implied(), "m", any(), call));
         let below = format!("/projects/team-a{path}");
@@ -105,7 +107,6 @@ fn without_a_default_project_only_a_key_can_name_it() {
 fn what_only_a_gateway_could_answer_is_no_route() {
     for (path, text) in [
         ("/v1/models", "Malformed request: GET /v1/models"),
-        ("/v1/models/m/ws", "Malformed request: GET /v1/models/m/ws"),
         (
             "/projects/a/v1/models",
             "Malformed request: GET /projects/a/v1/models",
@@ -119,7 +120,6 @@ fn what_only_a_gateway_could_answer_is_no_route() {
         "/v2/health/live",
         "/v2/health/ready",
         "/v2/models",
-        "/v2/models/m/ws",
         "/projects/a/v2",
         "/",
         "/foo",

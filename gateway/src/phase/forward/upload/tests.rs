@@ -154,3 +154,16 @@ async fn what_is_abandoned_lets_go_of_the_callers_body() {
     assert!(matches!(ended, Some(Err(Ended::Fault(_)))), "{ended:?}");
     assert_eq!(dropped.load(Ordering::Relaxed), 1);
 }
+
+#[tokio::test]
+async fn empty_pieces_are_left_out_and_the_last_piece_is_known_as_such() {
+    let (source, _) = source(pieces(&["", "ab", "", ""]), 100);
+    let mut upload = source.upload();
+    assert_eq!(next(&mut upload).await, Some(Ok("ab".to_owned())));
+    assert_eq!(next(&mut upload).await, None);
+    let (source, _) = self::source(Body::from("ab"), 100);
+    let mut upload = source.upload();
+    assert!(!upload.is_end_stream());
+    assert_eq!(next(&mut upload).await, Some(Ok("ab".to_owned())));
+    assert!(upload.is_end_stream());
+}
