@@ -11,9 +11,11 @@ use aimass_tests::client::{Caller, Reply};
 use aimass_tests::cluster::Namespace;
 use aimass_tests::gateway::Gateway;
 use aimass_tests::{eventually, load, models};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use serde_json::json;
 
 use crate::world::{run, serve, settled, turn};
@@ -128,6 +130,94 @@ async fn a_key_opens_its_models_at_every_gateway_until_it_is_revoked() {
             "{found:?}"
         );
     }
+    gateway.remove().await;
+}
+
+/// Makes a ServiceAccount; a token of it for the gateway, as pods get them by a projected volume.
+async fn token(ns: &Namespace, account: &str) -> String {
+    let accounts: Api<ServiceAccount> = ns.api();
+    let params = PostParams::default();
+    let object = ServiceAccount {
+        metadata: named(account),
+        ..ServiceAccount::default()
+    };
+    accounts
+        .create(&params, &object)
+        .await
+        .expect("it is valid");
+    let request = TokenRequest {
+        spec: Some(TokenRequestSpec {
+            audiences: Some(vec!["aimass".to_owned()]),
+            expiration_seconds: Some(3600),
+            ..TokenRequestSpec::default()
+        }),
+        ..TokenRequest::default()
+    };
+    let made = accounts.create_token_request(account, &params, &request);
+    let status = made.await.expect("a token is given").status;
+    status
+        .expect("a token is in the answer")
+        .token
+        .expect("it is not empty")
+}
+
+/// Lets a ServiceAccount call one model, and nothing else.
+async fn allow(ns: &Namespace, account: &str, model: &str) {
+    let role: Role = serde_json::from_value(json!({
+        "metadata": {"name": account},
+        "rules": [{
+            "apiGroups": ["aimass.dev"], "resources": ["modeldeployments/predict"],
+            "resourceNames": [model], "verbs": ["create"],
+        }],
+    }))
+    .expect("a Role");
+    let binding: RoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": account},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": ns.name}],
+    }))
+    .expect("a RoleBinding");
+    let (roles, bindings): (Api<Role>, Api<RoleBinding>) = (ns.api(), ns.api());
+    let params = PostParams::default();
+    roles.create(&params, &role).await.expect("it is valid");
+    bindings
+        .create(&params, &binding)
+        .await
+        .expect("it is valid");
+}
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_account_calls_the_models_that_it_may() {
+    let run = run("accounts", Default::default()).await;
+    serve(&run.ns, &models::model("iris", 1)).await;
+    serve(&run.ns, &models::model("churn", 1)).await;
+    let gateway = Gateway::install(&run.ns).await;
+    let token = token(&run.ns, "shop").await;
+    // To whoever may not call it, a model is as if it were not there.
+    assert_eq!(
+        statuses(&gateway, Some(&token), "iris").await,
+        all(404, "unknown_model")
+    );
+    allow(&run.ns, "shop", "iris").await;
+    let may = || async {
+        let found = statuses(&gateway, Some(&token), "iris").await;
+        (found == all(200, ""))
+            .then_some(())
+            .ok_or(format!("{found:?}"))
+    };
+    // A no is believed for 5 s.
+    eventually(Duration::from_secs(15), "it may call iris", may).await;
+    assert_eq!(
+        statuses(&gateway, Some(&token), "churn").await,
+        all(404, "unknown_model")
+    );
     gateway.remove().await;
 }
 
