@@ -2,8 +2,8 @@
 //!
 //! One request is one call of [`answer`], from its head to the head of its answer; [`record`] follows it to the last byte, and
 //! sees to it that it is counted once, whatever becomes of it. All phases but the last two are pure: what they need to know they
-//! are told here. `choose` is asked by `forward`, for every attempt. Only callers with tokens wait before that, in [`tokens`]: the
-//! table does not say who they are. A call of gRPC takes the same way; only that its model stands in its [`message`], which is looked
+//! are told here. `choose` is asked by `forward`, for every attempt. Only callers with tokens wait before that, in `tokens`: the
+//! table does not say who they are. A call of gRPC takes the same way; only that its model stands in its `message`, which is looked
 //! into after `route`.
 
 pub mod admit;

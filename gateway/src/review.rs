@@ -1,7 +1,7 @@
 //! Questions to the API server about callers with tokens: who shows one, and whether it may call a model.
 //!
-//! Thin: [`desk`] decides what is known, what is being asked and what must be asked; [`wire`] what is asked and what an answer
-//! means; [`reviewer`] alone holds a client. Called by `phase::tokens`. Reviews store nothing and change nothing in the cluster.
+//! Thin: `desk` decides what is known, what is being asked and what must be asked; `wire` what is asked and what an answer
+//! means; `reviewer` alone holds a client. Called by `phase::tokens`. Reviews store nothing and change nothing in the cluster.
 //!
 //! Whoever wants to know what somebody is asking already waits with them. When all of them have gone away, the question has too.
 

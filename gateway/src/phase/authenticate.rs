@@ -2,7 +2,7 @@
 //!
 //! Pure: the table has every key, so no call waits for anybody, and a key that is revoked fails with the next table. Called by
 //! `phase` after `route`; [`super::permit`] decides what the caller may do. Who shows a token of Kubernetes is asked by
-//! [`super::tokens`].
+//! `phase::tokens`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
