@@ -18,7 +18,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use serde_json::json;
 
-use crate::world::{run, serve, settled, turn};
+use crate::world::{doubled, run, serve, settled, turn};
 
 /// What is promised of a key that is revoked.
 const REVOKED: Duration = Duration::from_secs(2);
@@ -239,17 +239,7 @@ async fn none_of_20_000_requests_fails_while_gateways_and_pods_are_replaced() {
         load::run(
             EVERY,
             move |number| number < REQUESTS || !over.load(Ordering::Relaxed),
-            move |_| {
-                let caller = caller.clone();
-                async move {
-                    let body = json!({"instances": [[2]]});
-                    let reply = caller.post("/v1/models/iris:predict", &body).await?;
-                    match reply.status.as_u16() {
-                        200 => Ok(()),
-                        status => Err(format!("{status}: {}", reply.text())),
-                    }
-                }
-            },
+            move |number| doubled(caller.clone(), number),
         )
     };
     let changes = async {

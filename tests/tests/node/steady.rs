@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::world::{caller, run, serve, settled, stable, turn};
+use crate::world::{caller, doubled, run, serve, settled, stable, turn};
 
 const REQUESTS: usize = 20_000;
 /// 250 requests a second: what two cores carry beside the cluster itself.
@@ -35,22 +35,7 @@ async fn r15_none_of_20_000_requests_fails_while_everything_changes() {
         load::run(
             EVERY,
             move |number| number < REQUESTS || !over.load(Ordering::Relaxed),
-            move |number| {
-                let caller = caller.clone();
-                async move {
-                    let body = json!({"instances": [[number % 100]]});
-                    let reply = caller.post("/v1/models/iris:predict", &body).await?;
-                    if reply.status != 200 {
-                        return Err(format!("{}: {}", reply.status, reply.text()));
-                    }
-                    let answer = reply.json()["predictions"][0][0].as_f64();
-                    let wanted = 2.0 * f64::from(u8::try_from(number % 100).unwrap_or_default());
-                    match answer {
-                        Some(answer) if (answer - wanted).abs() < 0.5 => Ok(()),
-                        other => Err(format!("{other:?} is not {wanted}")),
-                    }
-                }
-            },
+            move |number| doubled(caller.clone(), number),
         )
     };
     let changes = async {

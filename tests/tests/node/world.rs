@@ -12,7 +12,7 @@ use aimass_tests::operator::Settings;
 use aimass_tests::workload::Run;
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// An image that is in the node starts, loads a small model and answers by then.
@@ -24,6 +24,21 @@ static LOAD: Mutex<()> = Mutex::const_new(());
 /// Waits for its turn to send a load; until the value is dropped nobody else does.
 pub(crate) async fn turn() -> MutexGuard<'static, ()> {
     LOAD.lock().await
+}
+
+/// Asks the linear model `iris` for the double of a number below 100, which `number` says.
+pub(crate) async fn doubled(caller: Caller, number: usize) -> Result<(), String> {
+    let number = u8::try_from(number % 100).unwrap_or_default();
+    let body = json!({"instances": [[number]]});
+    let reply = caller.post("/v1/models/iris:predict", &body).await?;
+    if reply.status != 200 {
+        return Err(format!("{}: {}", reply.status, reply.text()));
+    }
+    let wanted = 2.0 * f64::from(number);
+    match reply.json()["predictions"][0][0].as_f64() {
+        Some(answer) if (answer - wanted).abs() < 0.5 => Ok(()),
+        other => Err(format!("{other:?} is not {wanted}")),
+    }
 }
 
 /// The model file of an example.
