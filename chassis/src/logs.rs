@@ -45,9 +45,37 @@ pub fn init(args: &LogArgs) -> anyhow::Result<()> {
 /// An error and what it comes from, in one line: the outermost text alone often does not say what happened.
 #[must_use]
 pub fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |cause| (*cause).source());
-    let texts: Vec<String> = causes.map(ToString::to_string).collect();
-    texts.join(": ")
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        // Many repeat the text of their cause.
+        match text.contains(&cause) {
+            true => text,
+            false => format!("{text}: {cause}"),
+        }
+    })
+}
+
+/// Panics are contained at the borders of requests and tasks; what they were goes to the log.
+pub fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("(no text)");
+        let text = text
+            .get(..text.floor_char_boundary(256))
+            .unwrap_or_default();
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("(unnamed)");
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        tracing::error!(
+            panic = text,
+            panic.place = place,
+            panic.thread = thread,
+            "a panic"
+        );
+    }));
 }
 
 /// The filter of `--log-level`.
@@ -115,6 +143,15 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+
+    #[test]
+    fn an_error_and_its_causes_are_said_once_each() {
+        let cause = std::io::Error::other("refused");
+        let repeats = std::io::Error::other(std::io::Error::other(cause));
+        let outer = anyhow::Error::new(repeats).context("failed to connect");
+        let error: Box<dyn Error> = outer.into();
+        assert_eq!(chain(&*error), "failed to connect: refused");
+    }
 
     /// The time in the only test that tells it.
     static SECONDS: AtomicU64 = AtomicU64::new(10);

@@ -1,6 +1,17 @@
 //! Metrics in the OpenMetrics text format.
 
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 pub use prometheus_client::registry::Registry;
+
+/// A label of a closed set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Word(pub &'static str);
+
+impl EncodeLabelValue for Word {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.0.encode(encoder)
+    }
+}
 
 /// The content type of [`encode`]'s text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -61,7 +61,7 @@ impl Cluster {
 
     /// Reads the configuration; nothing is sent yet, unless a command of the kubeconfig brings credentials.
     pub(crate) async fn connect(target: Target) -> Result<Self, Failure> {
-        let unusable = |error: &dyn Error| {
+        let unusable = |error: &(dyn Error + 'static)| {
             let (why, what) = (
                 chain(error),
                 "name a cluster by --kubeconfig, --context or KUBECONFIG",
@@ -157,18 +157,9 @@ fn trouble(error: &kube::Error) -> Trouble {
     }
 }
 
-/// An error and its causes, each said once.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
-        }
-        cause = error.source();
-    }
-    printable(&text)
+/// An error and its causes, each said once, fit for a terminal.
+pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+    printable(&aimass_chassis::logs::chain(error))
 }
 
 /// A text of another program, fit for a terminal: no control characters, of bounded length.

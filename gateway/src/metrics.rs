@@ -10,7 +10,8 @@ mod live;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+pub use aimass_chassis::metrics::Word;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -26,16 +27,6 @@ use crate::table::build::Kind;
 const MODELS: usize = 2_000;
 /// Limits that have series of their own.
 const POLICIES: usize = 1_000;
-
-/// A word of a closed set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Word(pub &'static str);
-
-impl EncodeLabelValue for Word {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
-        self.0.encode(encoder)
-    }
-}
 
 /// A model, as labels; both empty where a request never got as far as one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

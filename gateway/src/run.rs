@@ -49,7 +49,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// # Errors
 /// There is no cluster, or the system refuses threads or signals.
 pub fn run(config: Config) -> anyhow::Result<u8> {
-    log_panics();
+    aimass_chassis::logs::log_panics();
     tracing::info!(?config, "starting");
     let runtime = runtime::build("data", runtime::cpus().get())?;
     let code = runtime.block_on(serve(config));
@@ -205,28 +205,6 @@ fn sweep(state: &State, tasks: &Tasks, end: &Stop) {
     tasks.spawn("sweep", async move {
         end.run_until_cancelled(sweep).await;
     });
-}
-
-/// Panics are contained at the borders of requests and tasks; what they were goes to the log.
-fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let text = panic.payload_as_str().unwrap_or("(no text)");
-        let text = text
-            .get(..text.floor_char_boundary(256))
-            .unwrap_or_default();
-        let thread = std::thread::current();
-        let thread = thread.name().unwrap_or("(unnamed)");
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(
-            panic = text,
-            panic.place = place,
-            panic.thread = thread,
-            "a panic"
-        );
-    }));
 }
 
 #[cfg(test)]

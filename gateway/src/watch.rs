@@ -5,13 +5,13 @@
 
 pub mod assemble;
 
-use std::error::Error;
 use std::fmt::Debug;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimass_chassis::logs::chain;
 use aimass_chassis::shutdown::Stop;
 use aimass_chassis::tasks::Tasks;
 use aimass_crds::{APIKey, ModelDeployment, UsagePlan, labels};
@@ -345,21 +345,6 @@ fn text_of(error: &watcher::Error) -> String {
         watcher::Error::WatchError(status) => status.message.clone(),
         watcher::Error::NoResourceVersion => error.to_string(),
     }
-}
-
-/// An error and what it comes from: the outermost text alone seldom says what happened.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Many repeat the text of their cause.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn explain(resource: &str, error: &watcher::Error) -> String {

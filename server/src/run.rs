@@ -37,7 +37,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// # Errors
 /// The system refuses threads or signals: a defect of the surroundings.
 pub fn run(config: Config) -> anyhow::Result<u8> {
-    log_panics();
+    aimass_chassis::logs::log_panics();
     let runtime = aimass_chassis::runtime::build("data", config.threads)?;
     let code = runtime.block_on(serve(config));
     // Blocking threads may still decode bodies of requests that nobody waits for.
@@ -217,26 +217,4 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
 )]
 fn log_port(error: anyhow::Error) {
     tracing::error!(error = format!("{error:#}"), "a port cannot be used");
-}
-
-/// Panics are contained at the borders of requests, runs and loads; what they were goes to the log.
-fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let text = panic.payload_as_str().unwrap_or("(no text)");
-        let text = text
-            .get(..text.floor_char_boundary(256))
-            .unwrap_or_default();
-        let thread = std::thread::current();
-        let thread = thread.name().unwrap_or("(unnamed)");
-        let place = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        tracing::error!(
-            panic = text,
-            panic.place = place,
-            panic.thread = thread,
-            "a panic"
-        );
-    }));
 }
