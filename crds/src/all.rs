@@ -223,6 +223,8 @@ mod tests {
         let file = "modeldeployments.yaml";
         let revisions = "/properties/status/properties/revisions/x-kubernetes-list-map-keys";
         check(file, revisions, &keys("name"));
+        let traffic = "/properties/status/properties/traffic/x-kubernetes-list-map-keys";
+        check(file, traffic, &keys("revision"));
         check(file, "/properties/spec/required", &json!(["model"]));
         let file = "apikeys.yaml";
         let credentials = "/properties/spec/properties/credentials/x-kubernetes-list-map-keys";
@@ -250,6 +252,6 @@ mod tests {
                 );
             }
         });
-        assert_eq!(rules, 25);
+        assert_eq!(rules, 35);
     }
 }

@@ -13,6 +13,7 @@
 //! | [`labels`] | keys of the labels and annotations that the operator writes |
 //! | [`scalars`] | values that carry a unit: durations, quantities, counts or percentages |
 //! | [`quantity`], [`network`] | quantities as numbers; ranges of addresses |
+//! | [`signals`] | what a gateway tells the operator |
 //! | [`all`] | every CustomResourceDefinition, cleaned |
 
 pub mod all;
@@ -24,6 +25,7 @@ pub mod network;
 pub mod quantity;
 pub mod reason;
 pub mod scalars;
+pub mod signals;
 pub mod usage_plan;
 
 pub use api_key::{APIKey, APIKeySpec, APIKeyStatus, KeyState, key_state};

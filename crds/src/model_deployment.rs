@@ -12,6 +12,7 @@ mod access;
 mod batching;
 mod rollout;
 mod runtime;
+mod scaling;
 mod source;
 mod status;
 mod traffic;
@@ -23,16 +24,22 @@ pub use access::{Access, AccessMode};
 pub use batching::Batching;
 pub use rollout::{RollingUpdate, Rollout, Strategy};
 pub use runtime::{Builtin, Effect, Engine, Operator, PullSecret, Resources, Runtime, Toleration};
+pub use scaling::{IN_FLIGHT, Scaling, Target, concurrency};
 pub use source::{ConfigMapSource, Credentials, Format, HttpSource, Model, PvcSource, Source};
 pub use status::{
-    FailureStatus, ModelDeploymentStatus, RevisionRef, RevisionStatus, Role, RolloutFailure,
-    RolloutStatus,
+    FailureStatus, LimitedBy, ModelDeploymentStatus, RevisionRef, RevisionStatus, Role,
+    RolloutFailure, RolloutStatus, ScalingMode, ScalingStatus, Weight,
 };
-pub use traffic::{MAX_REQUEST_BYTES, REQUEST_TIMEOUT, Retry, Traffic};
+pub use traffic::{
+    MAX_REQUEST_BYTES, QUEUE_BYTES, QUEUE_REQUESTS, QUEUE_TIMEOUT, Queue, REQUEST_TIMEOUT, Retry,
+    Traffic,
+};
 
 /// What a user asks for.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!(has(self.traffic) && has(self.traffic.maxConcurrency) && has(self.scaling) && has(self.scaling.target) && has(self.scaling.target.inFlight)) || self.scaling.target.inFlight <= self.traffic.maxConcurrency")
+    .message("scaling.target.inFlight must be at most traffic.maxConcurrency, or scaling never starts"))]
 #[kube(
     group = "aimass.dev",
     version = "v1alpha1",
@@ -133,11 +140,17 @@ pub struct ModelDeploymentSpec {
     #[schemars(length(max = 63), regex(pattern = r"^[A-Za-z0-9._:-]*$"))]
     pub restart_token: Option<String>,
 
-    /// The number of pods that serve. 0 to 1000; kubectl scale and autoscalers set this field. 0:
-    /// no pod, callers are refused. Default: 1.
+    /// The number of pods that serve, whatever the load is. 0 to 1000; kubectl scale and autoscalers
+    /// of others set this field. 0: no pod, callers are refused. Absent: as many as the load calls
+    /// for, within scaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+
+    /// How many pods the load may call for, where replicas is absent. Default: 1 to 10 pods with 8
+    /// requests each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
 
     /// How requests are carried to the model: how long they may take, how large they may be, which
     /// are sent again. Default: 60s, 16Mi, those that no pod has seen.

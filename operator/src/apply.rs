@@ -90,6 +90,7 @@ pub(crate) async fn apply(
         now: _,
         platform: _,
         reference: _,
+        signals: _,
     } = observed;
     let Plan {
         objects,

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use aimass_chassis::args::EXIT_USAGE;
 use aimass_crds::ModelDeployment;
-use aimass_plan::model::{Children, Failure, Observed, Platform, Reference, plan};
+use aimass_plan::model::{Children, Failure, Observed, Platform, Reference, Signals, plan};
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -159,6 +159,7 @@ fn render_one(
         reference,
         children: Children::default(),
         pods: Vec::new(),
+        signals: Signals::default(),
     };
     let plan = plan(&model, &observed).map_err(|rejection| {
         let Failure {

@@ -64,6 +64,25 @@ pub struct ModelDeploymentStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub revisions: Vec<RevisionStatus>,
 
+    /// The share of the requests that each revision gets, in percent; 100 in all. Empty: none is to
+    /// get any, or nothing was ready yet. The gateways obey it.
+    // R
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["revision".into()]))]
+    pub traffic: Vec<Weight>,
+
+    /// Counted up with each change of traffic; the gateways say which one they obey.
+    // R
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub traffic_version: Option<i64>,
+
+    /// How many pods there shall be, and who says so.
+    // R: desired, since
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingStatus>,
+
     /// The rollout under way, or the last one if it failed.
     // R
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +111,72 @@ pub struct RevisionRef {
     /// Its number, counted up; callers see it as the model's version.
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_i64))]
     pub number: i64,
+}
+
+/// The share of a revision in the requests.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Weight {
+    /// Eight characters.
+    #[schemars(length(max = 8), regex(pattern = "^[a-z2-7]{8}$"))]
+    pub revision: String,
+
+    /// In percent.
+    #[schemars(range(min = 0, max = 100))]
+    pub weight: i32,
+}
+
+/// How many pods there shall be, and who says so.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScalingStatus {
+    /// Who says it: Automatic (the load), Fixed (spec.replicas) or Suspended.
+    pub mode: ScalingMode,
+
+    /// How many there are at least, where the load says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub min: Option<i32>,
+
+    /// How many there are at most, where the load says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max: Option<i32>,
+
+    /// How many there shall be.
+    #[schemars(range(min = 0, max = 1000))]
+    pub desired: i32,
+
+    /// What keeps them from being as many as the load calls for: Max, Quota or Unschedulable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limited_by: Option<LimitedBy>,
+
+    /// Since when it is this number.
+    pub since: Time,
+}
+
+/// Who says how many pods there shall be.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = crate::scalars::without_description)]
+pub enum ScalingMode {
+    /// The load, within `spec.scaling`.
+    Automatic,
+    /// `spec.replicas`.
+    Fixed,
+    /// Nobody: `spec.suspend`.
+    Suspended,
+}
+
+/// What keeps pods from being as many as the load calls for.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = crate::scalars::without_description)]
+pub enum LimitedBy {
+    /// `spec.scaling.max`.
+    Max,
+    /// A ResourceQuota.
+    Quota,
+    /// No node has room.
+    Unschedulable,
 }
 
 /// One revision.

@@ -40,7 +40,10 @@ pub mod valid;
 pub use events::events;
 pub use failure::{VOLUME_WAIT, waits_for_volumes};
 pub use next::next;
-pub use observed::{Children, Container, Observed, Platform, Pod, Reference, Terminated, Traces};
+pub use observed::{
+    Children, Container, Counts, Gateway, Observed, Platform, Pod, Recommended, Reference, Signals,
+    Terminated, Traces,
+};
 pub use outlook::{
     Accepted, Decided, Failed, Outlook, PodFailure, Progress, RevisionFailure, RevisionOutlook,
     RolloutMemory, Scaling,

@@ -136,6 +136,7 @@ fn observed(reference: Reference, gateway: bool) -> Observed {
         reference,
         children: Children::default(),
         pods: Vec::new(),
+        signals: aimass_plan::model::Signals::default(),
     }
 }
 

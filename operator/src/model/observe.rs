@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aimass_crds::ModelDeployment;
-use aimass_plan::model::{Children, Observed, Pod, Reference, waits_for_volumes};
+use aimass_plan::model::{Children, Observed, Pod, Reference, Signals, waits_for_volumes};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use k8s_openapi::api::events::v1::Event;
@@ -40,6 +40,7 @@ pub(crate) async fn observe(ctx: &Context, model: &ModelDeployment) -> Result<Ob
         reference,
         children,
         pods,
+        signals: Signals::default(),
     })
 }
 

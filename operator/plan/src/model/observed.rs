@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use aimass_crds::model_deployment::LimitedBy;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
@@ -25,6 +26,62 @@ pub struct Observed {
     pub children: Children,
     /// The pods of all revisions, in order of their names.
     pub pods: Vec<Pod>,
+    /// What the gateways tell.
+    pub signals: Signals,
+}
+
+/// What the gateways tell of one ModelDeployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signals {
+    /// Whether there are gateways at all. Without: nobody obeys weights, nobody counts requests, and
+    /// the number of pods is `spec.replicas`, else `spec.scaling.min` (at least 1).
+    pub expected: bool,
+    /// The gateways that are there (their endpoints are listed and serve), by the uid of their pods.
+    pub gateways: BTreeMap<String, Gateway>,
+    /// How many pods the load calls for; `None`: nobody knows yet, and the number stays.
+    pub recommended: Option<Recommended>,
+    /// Answers by revision over all gateways, since all of them obey the present `trafficVersion`.
+    pub counts: BTreeMap<String, Counts>,
+}
+
+/// One gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gateway {
+    /// It has said nothing for more than 3 s, or never yet.
+    pub silent: bool,
+    /// The `trafficVersion` that it obeys; `None`: it has not said so, or does not know the model.
+    pub traffic_version: Option<i64>,
+    /// Requests that wait for a revision or are on its pods, as of its last report after it took over
+    /// `traffic_version`.
+    pub assigned: BTreeMap<String, u32>,
+}
+
+/// How many pods the load calls for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recommended {
+    /// Within `spec.scaling` and quota.
+    pub desired: i32,
+    /// What keeps it from being more.
+    pub limited_by: Option<LimitedBy>,
+    /// The decision in words: what was seen, what it calls for.
+    pub message: String,
+    /// Somebody waits although there is no pod.
+    pub waking: bool,
+}
+
+/// Answers of one revision. Requests that name a revision are not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Answers that say nothing against it.
+    pub ok: u64,
+    /// Answers by which the engine refused the input.
+    pub rejected: u64,
+    /// Errors of its pods, broken connections, time that ran out.
+    pub failed: u64,
+    /// Requests that had to go to another revision.
+    pub rerouted: u64,
+    /// Answers by bucket of `aimass_crds::signals::bucket`.
+    pub latency: BTreeMap<u8, u64>,
 }
 
 /// What the installation configures, from the operator's flags.

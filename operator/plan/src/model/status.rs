@@ -91,6 +91,9 @@ fn serving(
             .take(10)
             .map(|r| revision(r, &sums))
             .collect(),
+        traffic: Vec::new(),
+        traffic_version: None,
+        scaling: None,
         rollout: decided
             .rollout
             .as_ref()

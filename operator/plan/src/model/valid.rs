@@ -10,6 +10,7 @@ mod fields;
 mod rejection;
 mod resources;
 mod rollout;
+mod scaling;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub(crate) use batching::Batching;
 pub use rejection::Rejection;
 pub(crate) use resources::Resources;
 pub(crate) use rollout::{Rollout, Strategy};
+pub(crate) use scaling::Automatic;
 pub(crate) use traffic::Traffic;
 
 /// A name that leaves room for a revision: `^[a-z]([-a-z0-9]{0,50}[a-z0-9])?$`, because it ends up,
@@ -60,6 +62,7 @@ pub(crate) struct Valid {
     /// As asked for, whether suspended or not.
     pub(crate) replicas: i32,
     pub(crate) scaling: Scaling,
+    pub(crate) automatic: Automatic,
     pub(crate) traffic: Traffic,
     pub(crate) rollout: Rollout,
 }
@@ -151,6 +154,7 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
             .transpose()?,
         replicas,
         scaling,
+        automatic: scaling::automatic(spec.scaling.as_ref(), spec.traffic.as_ref())?,
         traffic: traffic::traffic(&spec.traffic.clone().unwrap_or_default())?,
         rollout: rollout::rollout(&spec.rollout.clone().unwrap_or_default())?,
         name,

@@ -75,6 +75,7 @@ impl World {
             reference: self.reference.clone(),
             children: self.children.clone(),
             pods: Vec::new(),
+            signals: aimass_plan::model::Signals::default(),
         }
     }
 

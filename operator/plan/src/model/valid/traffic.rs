@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use aimass_crds::model_deployment::{Access, REQUEST_TIMEOUT, Traffic as WireTraffic};
+use aimass_crds::model_deployment::{Access, Queue, REQUEST_TIMEOUT, Traffic as WireTraffic};
 
 use super::{Rejection, fields};
 
@@ -40,8 +40,13 @@ pub(super) fn traffic(wire: &WireTraffic) -> Result<Traffic, Rejection> {
     let WireTraffic {
         request_timeout,
         max_request_bytes,
+        max_concurrency,
+        queue: _, // see below
         retry: _, // every value is legal
     } = wire;
+    if let Some(most) = max_concurrency {
+        fields::integer("spec.traffic.maxConcurrency", *most, 1, 10_000)?;
+    }
     if let Some(bytes) = max_request_bytes {
         fields::quantity("spec.traffic.maxRequestBytes", &bytes.0, ("1Ki", "256Mi"))?;
     }
@@ -51,7 +56,39 @@ pub(super) fn traffic(wire: &WireTraffic) -> Result<Traffic, Rejection> {
         REQUEST_TIMEOUT,
         ("100ms", "1h"),
     )?;
+    if let Some(queue) = &wire.queue {
+        let given = wire.request_timeout.is_some();
+        check_queue(queue, given.then_some(request_timeout))?;
+    }
     Ok(Traffic { request_timeout })
+}
+
+/// Where requests wait is the gateways' business. A default never makes what is given wrong.
+fn check_queue(wire: &Queue, request_timeout: Option<Duration>) -> Result<(), Rejection> {
+    let Queue {
+        max_requests,
+        max_bytes,
+        timeout,
+    } = wire;
+    if let Some(most) = max_requests {
+        fields::integer("spec.traffic.queue.maxRequests", *most, 0, 10_000)?;
+    }
+    if let Some(bytes) = max_bytes {
+        fields::quantity("spec.traffic.queue.maxBytes", &bytes.0, ("1Ki", "16Gi"))?;
+    }
+    let path = "spec.traffic.queue.timeout";
+    let given = fields::duration(path, timeout.as_ref(), Duration::ZERO, ("0s", "10m"))?;
+    if request_timeout.is_some_and(|most| given > most) {
+        return Err(Rejection::Text {
+            path,
+            rule: "at most spec.traffic.requestTimeout",
+            value: timeout
+                .as_ref()
+                .map(|text| text.0.clone())
+                .unwrap_or_default(),
+        });
+    }
+    Ok(())
 }
 
 /// Nothing of it concerns pods.
