@@ -32,6 +32,7 @@ mod prune;
 mod remembered;
 mod revision;
 mod rollout;
+pub mod scale;
 mod service;
 mod source;
 mod status;
