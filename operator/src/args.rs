@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use aimass_chassis::args::{AdminArgs, LogArgs};
 use aimass_chassis::traces::TraceArgs;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Reconciles the custom resources of aimass.
 #[derive(Debug, Parser)]
@@ -43,6 +43,15 @@ pub struct RunArgs {
     /// Namespace of the Lease; empty: the one that the operator runs in.
     #[arg(long, env = "AIMASS_LEASE_NAMESPACE", default_value = "")]
     pub lease_namespace: String,
+    /// Whether gateways say how much models have to do, and obey how requests are shared out among
+    /// revisions: auto (if --gateway-namespace is given) or none (models have spec.replicas pods, else
+    /// spec.scaling.min).
+    #[arg(long, env = "AIMASS_GATEWAYS", value_enum, default_value_t = Gateways::Auto)]
+    pub gateways: Gateways,
+    /// File with a token of the operator's ServiceAccount for audience aimass-gateway: what it shows to
+    /// gateways. It is read anew for each connection.
+    #[arg(long, env = "AIMASS_GATEWAY_TOKEN_FILE", default_value = "/var/run/secrets/aimass-gateway/token")]
+    pub gateway_token_file: PathBuf,
     /// What the installation says about all models.
     #[command(flatten)]
     pub platform: PlatformArgs,
@@ -52,6 +61,15 @@ pub struct RunArgs {
     /// Logs.
     #[command(flatten)]
     pub log: LogArgs,
+}
+
+/// Whether there are gateways.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Gateways {
+    /// If their namespace is named.
+    Auto,
+    /// There are none.
+    None,
 }
 
 /// What the installation says about all models.
@@ -74,10 +92,13 @@ pub struct PlatformArgs {
     /// begins with; empty: status.url is the address within the cluster.
     #[arg(long, env = "AIMASS_GATEWAY_URL", default_value = "")]
     pub gateway_url: String,
-    /// Namespace of the gateway. With one, a NetworkPolicy for each model lets nobody else reach its pods; empty: no
-    /// NetworkPolicy.
+    /// Namespace of the gateways, if there are any; empty: there are none.
     #[arg(long, env = "AIMASS_GATEWAY_NAMESPACE", default_value = "")]
     pub gateway_namespace: String,
+    /// Whether a NetworkPolicy for each model lets nobody but the gateways reach its pods, if
+    /// --gateway-namespace is given.
+    #[arg(long, env = "AIMASS_ISOLATE_MODELS", default_value_t = true, action = clap::ArgAction::Set)]
+    pub isolate_models: bool,
     /// Traces of model servers.
     #[command(flatten)]
     pub traces: TraceArgs,

@@ -2,11 +2,13 @@
 //!
 //! Pure. Called by `main`; tests build a [`Config`] by hand. All problems are found in one pass.
 
+use std::path::PathBuf;
+
 use aimass_chassis::args::Problems;
 use aimass_chassis::traces::Export;
 use aimass_plan::model::{Platform, Traces};
 
-use crate::args::{PlatformArgs, RunArgs};
+use crate::args::{Gateways as GatewaysArg, PlatformArgs, RunArgs};
 
 /// Everything that an operator is told; it has no defaults of its own.
 #[derive(Clone, Debug)]
@@ -15,8 +17,19 @@ pub struct Config {
     pub watch_namespace: Option<String>,
     /// Who may write.
     pub election: Election,
+    /// The gateways whose signals are read; `None`: there are none.
+    pub gateways: Option<Gateways>,
     /// What the installation says about all models.
     pub platform: Platform,
+}
+
+/// The gateways of the installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gateways {
+    /// Where they are.
+    pub namespace: String,
+    /// File with the token that they are shown.
+    pub token_file: PathBuf,
 }
 
 /// Who may write.
@@ -40,6 +53,8 @@ impl TryFrom<&RunArgs> for Config {
             watch_namespace,
             leader_elect,
             lease_namespace,
+            gateways,
+            gateway_token_file,
             platform,
             admin: _,
             log: _,
@@ -47,7 +62,14 @@ impl TryFrom<&RunArgs> for Config {
         let mut problems = Problems::new();
         let watch_namespace = namespace("--watch-namespace", watch_namespace, &mut problems);
         let lease_namespace = namespace("--lease-namespace", lease_namespace, &mut problems);
+        let namespace = (*gateways == GatewaysArg::Auto)
+            .then(|| platform.gateway_namespace.clone())
+            .filter(|namespace| !namespace.is_empty());
         let platform = collect_platform(platform, &mut problems);
+        let gateways = namespace.map(|namespace| Gateways {
+            namespace,
+            token_file: gateway_token_file.clone(),
+        });
         let election = match leader_elect {
             true => Election::Lease {
                 namespace: lease_namespace,
@@ -60,6 +82,7 @@ impl TryFrom<&RunArgs> for Config {
         Ok(Self {
             watch_namespace,
             election,
+            gateways,
             platform,
         })
     }
@@ -84,6 +107,7 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
         allow_host,
         gateway_url,
         gateway_namespace,
+        isolate_models,
         traces,
     } = args;
     let onnxruntime_image = onnxruntime_server_image
@@ -112,6 +136,7 @@ fn collect_platform(args: &PlatformArgs, problems: &mut Problems) -> Platform {
     }
     let gateway_url = url("--gateway-url", gateway_url, problems);
     let gateway_namespace = namespace("--gateway-namespace", gateway_namespace, problems);
+    let gateway_namespace = gateway_namespace.filter(|_| *isolate_models);
     let traces = Export::of(traces, problems).map(|export| Traces {
         endpoint: export.endpoint().to_owned(),
         ratio: export.ratio().to_string(),
@@ -247,6 +272,23 @@ mod tests {
             let text = config(&[&format!("--gateway-url={bad}")]).unwrap_err();
             assert!(text.describe("x").contains("--gateway-url"), "{bad}");
         }
+    }
+
+    #[test]
+    fn gateways_are_read_where_they_are_named_unless_told_otherwise() {
+        let found = |flags: &[&str]| {
+            let config = config(flags).unwrap();
+            let namespace = config.gateways.map(|gateways| gateways.namespace);
+            (namespace, config.platform.gateway_namespace)
+        };
+        let some = || Some("aimass-system".to_owned());
+        let named = "--gateway-namespace=aimass-system";
+        assert_eq!(found(&[]), (None, None));
+        assert_eq!(found(&[named]), (some(), some()));
+        assert_eq!(found(&[named, "--gateways=none"]), (None, some()));
+        assert_eq!(found(&[named, "--isolate-models=false"]), (some(), None));
+        let config = config(&[named, "--gateway-token-file=/t"]).unwrap();
+        assert_eq!(config.gateways.unwrap().token_file, PathBuf::from("/t"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use aimass_chassis::admin::{Admin, Heartbeat};
 use aimass_chassis::clock;
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::readiness::Readiness;
+use aimass_plan::model::scale::Tick;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::{Request, Response};
@@ -34,6 +35,7 @@ use crate::lease::fence::{Boottime, Fence};
 use crate::liveness::Pulse;
 use crate::metrics::Metrics;
 use crate::model::memory::Memory;
+use crate::signals::{self, Desk, Endpoints};
 use crate::watch::{Caches, Scope};
 
 /// All events of one kind, for ever.
@@ -56,6 +58,10 @@ pub struct Context {
     pub(crate) memory: Memory,
     pub(crate) published: Published,
     pub(crate) attempts: Attempts,
+    /// What the gateways have told.
+    pub(crate) signals: Desk,
+    /// Which gateways there are.
+    pub(crate) endpoints: Endpoints,
     /// Name of this instance, never used twice.
     pub(crate) identity: String,
 }
@@ -67,6 +73,8 @@ impl Context {
         let boottime: Boottime = Arc::new(clock::boottime);
         let mut registry = Registry::default();
         let metrics = Metrics::new(&mut registry);
+        let signals = Desk::default();
+        signals::figures::register(&mut registry, &signals, &boottime);
         let pulse = Pulse::new(Arc::clone(&boottime), metrics.clone());
         let fence = match config.election {
             Election::Off => Fence::open(Arc::clone(&boottime)),
@@ -100,6 +108,8 @@ impl Context {
             memory: Memory::default(),
             published: Published::default(),
             attempts: Attempts::default(),
+            signals,
+            endpoints: Endpoints::default(),
             identity: identity(),
         }
     }
@@ -124,7 +134,7 @@ impl Context {
             registry: self.registry(),
             readiness: self.readiness(),
             live: Arc::new(move || heartbeat.check().and_then(|()| pulse.verdict())),
-            extra: Default::default(),
+            extra: signals::decisions::routes(self.signals.clone()),
         }
     }
 
@@ -136,6 +146,16 @@ impl Context {
     /// Time since boot: never steps, goes on in suspend.
     pub(crate) fn boottime(&self) -> Duration {
         (self.boottime)()
+    }
+
+    /// The same for decisions that know milliseconds alone.
+    pub(crate) fn tick(&self) -> Tick {
+        tick(self.boottime())
+    }
+
+    /// Sends a request that is of no object, and returns the answer as it is.
+    pub(crate) async fn send(&self, request: Request<Vec<u8>>) -> kube::Result<Response<Body>> {
+        self.client.send(request.map(Body::from)).await
     }
 
     /// Access to the objects of one kind in `namespace`.
@@ -182,6 +202,16 @@ impl Context {
         events(api, config)
     }
 
+    /// The same for a namespace, whether it is among those that we watch or not.
+    pub(crate) fn stream_in<K>(&self, namespace: &str, config: watcher::Config) -> Events<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+        K: Clone + Debug + DeserializeOwned + Send + 'static,
+        K::DynamicType: Default,
+    {
+        events(self.api(namespace), config)
+    }
+
     /// The same for a kind that is of no namespace.
     pub(crate) fn stream_of_cluster<K>(&self) -> Events<K>
     where
@@ -217,6 +247,11 @@ impl Context {
             now: clock::now,
         })
     }
+}
+
+/// A time since boot as decisions take it.
+pub(crate) fn tick(since_boot: Duration) -> Tick {
+    Tick::from_millis(u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn events<K>(api: Api<K>, config: watcher::Config) -> Events<K>

@@ -11,6 +11,7 @@
 //! | `key.rs`, `usage_plan.rs` | the same for kinds without children |
 //! | `model/observe.rs`, `apply.rs`, `report.rs` | their phases that talk to the API server |
 //! | `context.rs` | clients, clock, caches; who may hold a client |
+//! | `signals.rs` | what the gateways tell, and how many pods the load calls for |
 //! | `watch.rs`, `cache.rs`, `overlay.rs` | what is known of the cluster, own writes included |
 //! | `lease.rs`, `lease/fence.rs`, `deadline.rs` | who may write, and how long a call may take |
 //! | `error.rs`, `backoff.rs` | what a failure means, and when to try again |
@@ -38,11 +39,12 @@ mod overlay;
 mod readiness;
 mod report;
 mod run;
+mod signals;
 #[cfg(test)]
 mod transcript;
 mod usage_plan;
 mod watch;
 
-pub use config::{Config, Election};
+pub use config::{Config, Election, Gateways};
 pub use context::{Context, client};
 pub use run::run;

@@ -1,7 +1,7 @@
 //! What the operator counts; one registry per context, so that several run in one process.
 //!
 //! Pure counting: no client, no clock. Labels are closed sets: verbs, status codes, reasons, plural
-//! names of kinds. Written by `run`, `liveness` and `watch`.
+//! names of kinds. Written by `run`, `liveness`, `watch` and `signals`.
 
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ pub(crate) struct Metrics {
     watch_errors: Family<Kind, Counter>,
     objects: Family<Kind, Gauge>,
     leader: Gauge,
+    signals_broken: Family<Why, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -44,6 +45,11 @@ struct Request {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: String,
 }
@@ -58,6 +64,7 @@ impl Metrics {
             watch_errors: Family::default(),
             objects: Family::default(),
             leader: Gauge::default(),
+            signals_broken: Family::default(),
         };
         let Self {
             reconciles,
@@ -66,6 +73,7 @@ impl Metrics {
             watch_errors,
             objects,
             leader,
+            signals_broken,
         } = &metrics;
         registry.register(
             "reconciles",
@@ -94,6 +102,11 @@ impl Metrics {
             objects.clone(),
         );
         registry.register("leader", "1 while this instance leads", leader.clone());
+        registry.register(
+            "signals_broken",
+            "Connections to gateways that ended before their time, by what was wrong",
+            signals_broken.clone(),
+        );
         let help = "Background tasks that panicked";
         registry.register("task_panics", help, aimass_chassis::tasks::panics());
         metrics
@@ -143,6 +156,11 @@ impl Metrics {
             .set(objects);
     }
 
+    /// A connection to a gateway ended before its time.
+    pub(crate) fn signals_broken(&self, reason: &'static str) {
+        self.signals_broken.get_or_create(&Why { reason }).inc();
+    }
+
     pub(crate) fn leads(&self, leads: bool) {
         self.leader.set(leads.into());
     }
@@ -161,6 +179,7 @@ mod tests {
         metrics.watch_failed("pods");
         metrics.cached("pods", 3);
         metrics.leads(true);
+        metrics.signals_broken("Gap");
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
@@ -170,6 +189,7 @@ mod tests {
             "aimass_operator_watch_errors_total{kind=\"pods\"} 1",
             "aimass_operator_cached_objects{kind=\"pods\"} 3",
             "aimass_operator_leader 1",
+            "aimass_operator_signals_broken_total{reason=\"Gap\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

@@ -1,4 +1,5 @@
-//! One running operator: streams, health, election, and the controllers while this instance leads.
+//! One running operator: streams, health, election, and while this instance leads the controllers and
+//! what they know from the gateways.
 //!
 //! No decision about an object is made here. Called by `main`, and by tests that run several in one
 //! process: nothing is global, and everything ends with `stop`.
@@ -20,7 +21,7 @@ use tracing::{debug, info, warn};
 use crate::context::Context;
 use crate::error::Error;
 use crate::watch::{Guarded, Subject, announced};
-use crate::{key, lease, model, readiness, usage_plan, watch};
+use crate::{key, lease, model, readiness, signals, usage_plan, watch};
 
 /// Reconciles of models at a time. Each sends one request at a time.
 const CONCURRENCY: u16 = 16;
@@ -58,7 +59,7 @@ pub async fn run(context: Context, stop: Stop) -> anyhow::Result<()> {
         .is_some()
     {
         let leading = stand(&ctx, &tasks, &end);
-        control(&ctx, leading, &stop).await;
+        control(&ctx, leading, &tasks, &stop).await;
     }
     info!("the controllers have ended");
     end.cancel();
@@ -80,7 +81,12 @@ fn stand(ctx: &Context, tasks: &Tasks, end: &Stop) -> channel::Receiver<bool> {
 
 /// Runs the controllers whenever this instance leads. Losing leadership drops its tasks where they
 /// are, like a crash would; nothing but the caches is kept.
-async fn control(ctx: &Arc<Context>, mut leading: channel::Receiver<bool>, stop: &Stop) {
+async fn control(
+    ctx: &Arc<Context>,
+    mut leading: channel::Receiver<bool>,
+    tasks: &Tasks,
+    stop: &Stop,
+) {
     loop {
         // Without election the sender is gone and the value stays.
         let elected = leading.wait_for(|leads| *leads);
@@ -99,7 +105,7 @@ async fn control(ctx: &Arc<Context>, mut leading: channel::Receiver<bool>, stop:
             }
         };
         select! {
-            () = controllers(Arc::clone(ctx), stop.clone()) => return,
+            () = controllers(Arc::clone(ctx), tasks, stop.clone()) => return,
             () = async { stop.cancelled().await; sleep(GRACE).await } => {
                 warn!("reconciles did not end in time; the next leader finishes them");
                 return;
@@ -115,7 +121,9 @@ async fn control(ctx: &Arc<Context>, mut leading: channel::Receiver<bool>, stop:
 }
 
 /// Reconciles what is announced of all kinds, until `stop`; then ends what has begun.
-async fn controllers(ctx: Arc<Context>, stop: Stop) {
+async fn controllers(ctx: Arc<Context>, tasks: &Tasks, stop: Stop) {
+    let _reading = signals::start(&ctx, tasks);
+    stop.run_until_cancelled(signals::told(&ctx)).await;
     let of = || (Arc::clone(&ctx), stop.clone());
     // Without UsagePlans that one ends at once: nothing holds their store.
     join!(

@@ -47,6 +47,7 @@ pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Conte
     let config = Config {
         watch_namespace: None,
         election: Election::Off,
+        gateways: None,
         platform: Platform {
             server_image: "server:1".to_owned(),
             onnxruntime_image: None,

@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::{Cache, Changed, Item, Key, key_of, version_of};
 use crate::context::{Context, Events};
+use crate::signals::endpoints;
 
 mod caches;
 mod follow;
@@ -35,7 +36,7 @@ pub(crate) mod references;
 mod subjects;
 
 pub(crate) use caches::{Caches, Scope};
-use follow::follow;
+pub(crate) use follow::follow;
 use holders::Concerned;
 pub(crate) use subjects::{Guarded, Subject, announced};
 use subjects::{keys_of, uid_of};
@@ -59,6 +60,10 @@ pub(crate) fn start(ctx: &Arc<Context>, tasks: &Tasks, stop: &Stop) {
     spawn("watch-models", Box::pin(subjects(context(), open, models)));
     let open = |ctx: &Context| ctx.stream(watcher::Config::default());
     spawn("watch-keys", Box::pin(subjects(context(), open, keys)));
+    if let Some(gateways) = &ctx.config.gateways {
+        let keep = endpoints::keep(context(), gateways.namespace.clone());
+        spawn("watch-gateways", Box::pin(keep));
+    }
     if ctx.caches.has_plans() {
         let open = Context::stream_of_cluster;
         spawn("watch-plans", Box::pin(subjects(context(), open, plans)));
@@ -199,19 +204,23 @@ fn models(ctx: &Context, told: Told<'_, ModelDeployment>) {
         holders,
         ..
     } = &ctx.caches;
+    let signals = &ctx.signals;
     let concerned = match told {
         Told::There(model) => {
             let key = key_of(model);
+            signals.model(&key, uid_of(model));
             references.set(&key, item::reference(model));
             holders.model(&key, true)
         }
         Told::Gone(model) => {
             let key = key_of(model);
             references.set(&key, None);
+            signals.no_model(&key, uid_of(model));
             holders.model(&key, false)
         }
         Told::Only(models) => {
             references.retain(&models);
+            signals.only_models(&models);
             holders.only_models(&models)
         }
     };

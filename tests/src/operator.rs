@@ -173,6 +173,7 @@ async fn launch(
     let config = aimass_operator::Config {
         watch_namespace: Some(namespace.to_owned()),
         election,
+        gateways: None,
         platform: Platform {
             server_image: settings.server_image.to_owned(),
             onnxruntime_image: None,

@@ -33,6 +33,7 @@ mod remembered;
 mod revision;
 mod rollout;
 pub mod scale;
+mod scaling_rules;
 mod service;
 mod source;
 mod status;
@@ -51,5 +52,6 @@ pub use outlook::{
 };
 pub use planned::{Applied, ChildKind, Desired, Failure, Object, Plan, Prune, Write};
 pub use planner::plan;
+pub use scaling_rules::scaling_rules;
 pub use status::{status, undecodable};
 pub use valid::Rejection;

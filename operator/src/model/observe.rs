@@ -40,8 +40,16 @@ pub(crate) async fn observe(ctx: &Context, model: &ModelDeployment) -> Result<Ob
         reference,
         children,
         pods,
-        signals: Signals::default(),
+        signals: signals(ctx, model),
     })
+}
+
+/// What the gateways tell, if there are any.
+fn signals(ctx: &Context, model: &ModelDeployment) -> Signals {
+    match ctx.config.gateways {
+        Some(_) => ctx.signals.observed(model, ctx.tick()),
+        None => Signals::default(),
+    }
 }
 
 /// Whether the API server still has exactly this model, and nobody has deleted it.

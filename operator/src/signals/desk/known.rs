@@ -1,0 +1,107 @@
+//! Which ModelDeployments there are: gateways name them by uid, and whoever names another one is ignored.
+//!
+//! Pure. Kept by `desk`, told by `watch`. Bounded by the number of models.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::cache::Key;
+
+/// `metadata.uid`; shared by everything that is kept of a model.
+pub(crate) type Uid = Arc<str>;
+
+/// Models by uid and by name.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    keys: BTreeMap<Uid, Key>,
+    uids: BTreeMap<Key, Uid>,
+}
+
+impl Known {
+    /// The model is there; returns the one of the same name that therefore is not.
+    pub(super) fn set(&mut self, key: &Key, uid: &str) -> Option<Uid> {
+        if self.uids.get(key).is_some_and(|held| **held == *uid) {
+            return None;
+        }
+        let uid: Uid = uid.into();
+        let before = self.uids.insert(key.clone(), Arc::clone(&uid));
+        if let Some(before) = &before {
+            self.keys.remove(before);
+        }
+        self.keys.insert(uid, key.clone());
+        before
+    }
+
+    /// The model is gone.
+    pub(super) fn remove(&mut self, key: &Key, uid: &str) -> Option<Uid> {
+        if self.uids.get(key).is_none_or(|held| **held != *uid) {
+            return None;
+        }
+        self.keys.remove(uid);
+        self.uids.remove(key)
+    }
+
+    /// There are no others than these; returns those that were.
+    pub(super) fn retain(&mut self, there: &BTreeSet<Key>) -> Vec<Uid> {
+        let (keep, gone) = std::mem::take(&mut self.uids)
+            .into_iter()
+            .partition(|(key, _)| there.contains(key));
+        self.uids = keep;
+        let gone: BTreeMap<Key, Uid> = gone;
+        for uid in gone.values() {
+            self.keys.remove(uid);
+        }
+        gone.into_values().collect()
+    }
+
+    /// The model of that uid.
+    pub(super) fn get(&self, uid: &str) -> Option<(&Uid, &Key)> {
+        self.keys.get_key_value(uid)
+    }
+
+    /// The uid of the model of that name.
+    pub(super) fn uid(&self, key: &Key) -> Option<&Uid> {
+        self.uids.get(key)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Uid> {
+        self.keys.keys()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> Key {
+        Key {
+            namespace: "a".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_name_is_of_one_model_at_a_time() {
+        let mut known = Known::default();
+        assert_eq!(known.set(&key("iris"), "u1"), None);
+        assert_eq!(known.set(&key("iris"), "u1"), None);
+        assert_eq!(known.set(&key("iris"), "u2").as_deref(), Some("u1"));
+        assert!(known.get("u1").is_none());
+        assert_eq!(known.get("u2").unwrap().1, &key("iris"));
+        assert_eq!(known.remove(&key("iris"), "u1"), None, "it is another one");
+        assert_eq!(known.remove(&key("iris"), "u2").as_deref(), Some("u2"));
+        assert_eq!(known.all().count(), 0);
+    }
+
+    #[test]
+    fn a_list_says_who_is_gone() {
+        let mut known = Known::default();
+        known.set(&key("iris"), "u1");
+        known.set(&key("rose"), "u2");
+        let gone = known.retain(&BTreeSet::from([key("rose")]));
+        assert_eq!(gone.iter().map(|uid| &**uid).collect::<Vec<_>>(), ["u1"]);
+        assert!(known.get("u1").is_none() && known.uid(&key("iris")).is_none());
+        assert!(known.get("u2").is_some());
+    }
+}

@@ -1,0 +1,1 @@
+//! The whole task against gateways that are not real, over sockets.
