@@ -24,7 +24,7 @@ pub use self::log::{AccessLog, Writer};
 use super::authenticate::Caller;
 use super::forward::{Answered, End, Reply};
 use super::grpc::{self, Wire};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, problem};
 use super::route::Call;
 use crate::app::State;
 use crate::headers::{self, Origin, Scheme};
@@ -48,6 +48,8 @@ pub struct Record {
     secured: Option<Secured>,
     version: Version,
     wire: Wire,
+    /// Whether refusals are to be problem details.
+    wants_problem: bool,
     method: String,
     path: String,
     call: Option<Call>,
@@ -97,6 +99,7 @@ impl Record {
             secured,
             version: request.version(),
             wire: Wire::of(request),
+            wants_problem: problem::is_wanted(request.headers()),
             method: line::cut(request.method().as_str(), 20).to_owned(),
             path: line::cut(request.uri().path(), 256).to_owned(),
             call: None,
@@ -174,34 +177,32 @@ impl Record {
 
     /// The answer to a refusal: complete as it is.
     pub(super) fn refuse(mut self, refusal: Refusal) -> Response<Body> {
-        let Refusal {
-            error,
-            status,
-            headers,
-            close,
-        } = refusal;
-        self.answers(status.as_u16(), Some(error.kind));
+        let kind = refusal.error.kind;
+        self.answers(refusal.status.as_u16(), Some(kind));
         let mut response = match self.wire {
             Wire::Plain => {
-                let text = error.body();
+                let (text, form) = match self.wants_problem {
+                    true => (problem::body(&refusal), problem::CONTENT_TYPE),
+                    false => (refusal.error.body(), "application/json"),
+                };
                 self.sent(text.len());
                 let mut response = Response::new(Body::from(text));
-                *response.status_mut() = status;
+                *response.status_mut() = refusal.status;
                 let map = response.headers_mut();
-                map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                map.insert(ERROR, HeaderValue::from_static(error.kind.name()));
+                map.insert(CONTENT_TYPE, HeaderValue::from_static(form));
+                map.insert(ERROR, HeaderValue::from_static(kind.name()));
                 response
             }
             Wire::Grpc => {
                 let mut response = Response::new(Body::empty());
-                *response.headers_mut() = grpc::refusal(&error);
+                *response.headers_mut() = grpc::refusal(&refusal.error);
                 response
             }
         };
         self.complete();
         let map = response.headers_mut();
-        map.extend(headers);
-        if close && self.version < Version::HTTP_2 {
+        map.extend(refusal.headers);
+        if refusal.close && self.version < Version::HTTP_2 {
             map.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         self.sign(map);

@@ -2,6 +2,9 @@
 //!
 //! Pure. Made by the phases, turned into a response by `record`.
 
+pub(super) mod problem;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_protocol::{Error, Kind};
@@ -21,6 +24,8 @@ pub(super) struct Refusal {
     pub(super) error: Error,
     pub(super) status: StatusCode,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// The limit that was exceeded.
+    pub(super) policy: Option<Arc<str>>,
     /// The connection is not to be used again.
     pub(super) close: bool,
 }
@@ -78,13 +83,18 @@ impl From<Error> for Refusal {
             close: matches!(error.kind, Kind::BodyTooSlow | Kind::Draining),
             error,
             headers,
+            policy: None,
         }
     }
 }
 
 impl From<limit::Refusal> for Refusal {
     fn from(refusal: limit::Refusal) -> Self {
-        Self::from(refusal.error()).with(refusal.headers())
+        let headers = refusal.headers();
+        Self {
+            policy: Some(Arc::clone(&refusal.policy)),
+            ..Self::from(refusal.error()).with(headers)
+        }
     }
 }
 
