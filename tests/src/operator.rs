@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use aimass_chassis::readiness::{Readiness, State};
 use aimass_chassis::shutdown::Stop;
-use aimass_operator::Election;
 use aimass_operator::rbac::{self, Rule};
+use aimass_operator::{Election, Gateways};
 use aimass_plan::model::Platform;
 use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::Config;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub server_image: &'static str,
     /// The namespace that the gateways would be in, if there are any.
     pub gateway: Option<&'static str>,
+    /// Whether there are gateways in its own namespace, whose signals it reads.
+    pub reads_signals: bool,
 }
 
 impl Default for Settings {
@@ -34,6 +36,7 @@ impl Default for Settings {
             elects: false,
             server_image: SERVER_IMAGE,
             gateway: None,
+            reads_signals: false,
         }
     }
 }
@@ -52,7 +55,14 @@ impl Operator {
     /// Starts an instance that watches `ns` alone.
     pub async fn start(ns: &Namespace, faults: Faults, settings: Settings) -> Self {
         let config = ns.operator_config().await;
-        Self::start_with(&ns.name, config, faults, settings)
+        let gateways = match settings.reads_signals {
+            true => Some(Gateways {
+                namespace: ns.name.clone(),
+                token_file: ns.operator_token_file().await,
+            }),
+            false => None,
+        };
+        Self::spawn(&ns.name, config, faults, (settings, gateways))
     }
 
     /// Starts an instance with a client configuration of one's own.
@@ -61,6 +71,15 @@ impl Operator {
     /// If the machine gives no thread.
     #[must_use]
     pub fn start_with(namespace: &str, config: Config, faults: Faults, settings: Settings) -> Self {
+        Self::spawn(namespace, config, faults, (settings, None))
+    }
+
+    fn spawn(
+        namespace: &str,
+        config: Config,
+        faults: Faults,
+        settings: (Settings, Option<Gateways>),
+    ) -> Self {
         watch_panics();
         let stop = Stop::new();
         let (crash, crashed) = oneshot::channel();
@@ -154,7 +173,7 @@ async fn launch(
     mut config: Config,
     namespace: &str,
     faults: Faults,
-    settings: Settings,
+    (settings, gateways): (Settings, Option<Gateways>),
     (readiness, stop): (Arc<OnceLock<Readiness>>, Stop),
 ) -> Result<(), String> {
     // As `aimass_operator::client` has it.
@@ -173,7 +192,7 @@ async fn launch(
     let config = aimass_operator::Config {
         watch_namespace: Some(namespace.to_owned()),
         election,
-        gateways: None,
+        gateways,
         platform: Platform {
             server_image: settings.server_image.to_owned(),
             onnxruntime_image: None,

@@ -107,9 +107,7 @@ impl Reader {
                 Either::Right((_, reading)) => reading.await,
             }
         };
-        timeout(LONGEST, both)
-            .await
-            .unwrap_or(Err(Broken::Overdue))
+        timeout(LONGEST, both).await.unwrap_or(Err(Broken::Overdue))
     }
 
     async fn read(

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
+use aimass_crds::signals::GATEWAY_AUDIENCE;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace as NamespaceObject, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{
@@ -161,28 +163,43 @@ impl Namespace {
     /// # Panics
     /// If the API server gives none.
     pub async fn operator_config(&self) -> Config {
-        let accounts: Api<ServiceAccount> = self.api();
-        let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                expiration_seconds: Some(7200),
-                ..TokenRequestSpec::default()
-            }),
-            ..TokenRequest::default()
-        };
-        let params = PostParams::default();
-        let token = accounts
-            .create_token_request(ACCOUNT, &params, &request)
-            .await
-            .unwrap_or_else(|e| panic!("no token for the operator: {e}"))
-            .status
-            .map(|status| status.token)
-            .unwrap_or_default();
+        let token = self.operator_token(Vec::new()).await;
         let auth: AuthInfo = serde_json::from_value(json!({"token": token}))
             .expect("a token is all that an AuthInfo needs");
         let mut config = self.cluster.config.clone();
         config.auth_info = auth;
         config.default_namespace.clone_from(&self.name);
         config
+    }
+
+    /// A file with a token by which the operator shows itself to gateways, as a projected volume would have it.
+    ///
+    /// # Panics
+    /// If the API server gives none, or the file cannot be written.
+    pub async fn operator_token_file(&self) -> PathBuf {
+        let token = self.operator_token(vec![GATEWAY_AUDIENCE.to_owned()]).await;
+        let path = std::env::temp_dir().join(format!("{}.token", self.name));
+        std::fs::write(&path, token).expect("a token can be written");
+        path
+    }
+
+    /// A token of the operator's ServiceAccount; without an audience it is for the API server.
+    async fn operator_token(&self, audiences: Vec<String>) -> String {
+        let accounts: Api<ServiceAccount> = self.api();
+        let request = TokenRequest {
+            spec: Some(TokenRequestSpec {
+                audiences: (!audiences.is_empty()).then_some(audiences),
+                expiration_seconds: Some(7200),
+                ..TokenRequestSpec::default()
+            }),
+            ..TokenRequest::default()
+        };
+        let params = PostParams::default();
+        let made = accounts.create_token_request(ACCOUNT, &params, &request);
+        let made = made
+            .await
+            .unwrap_or_else(|e| panic!("no token for the operator: {e}"));
+        made.status.map(|status| status.token).unwrap_or_default()
     }
 
     /// Deletes the namespace, without waiting.

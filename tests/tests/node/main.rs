@@ -13,5 +13,6 @@ mod examples;
 mod gateway;
 mod misoperation;
 mod platform;
+mod scaling;
 mod steady;
 mod world;

@@ -1,0 +1,166 @@
+//! The load decides: pods come with it and go without it, and nobody who calls a sleeping model is turned away.
+//!
+//! Two real gateways tell the operator what they see; its answers are real pods.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aimass_tests::cluster::{Everywhere, Namespace};
+use aimass_tests::gateway::Gateway;
+use aimass_tests::operator::Settings;
+use aimass_tests::workload::Run;
+use aimass_tests::{eventually, load, models};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::world::{doubled, run, serve, turn};
+
+/// From the first request to a sleeping model until its answer: an image and a model that are there, on a machine that has
+/// other things to do. What is promised is measured by `cargo xtask bench scale`.
+const AWAKE: Duration = Duration::from_secs(10);
+/// After `idleTimeout` of 10 s: a window of 6 s must have been seen, and the pod ends.
+const ASLEEP: Duration = Duration::from_secs(45);
+
+/// A namespace with gateways whose signals its operator reads.
+struct Scaled {
+    run: Run,
+    gateway: Gateway,
+    rights: Everywhere,
+}
+
+impl Scaled {
+    async fn start(test: &str) -> Self {
+        let settings = Settings {
+            reads_signals: true,
+            ..Settings::default()
+        };
+        let run = run(test, settings).await;
+        // Whose token a gateway has, only the cluster knows.
+        let rights = run.ns.grant_everywhere().await;
+        let gateway = Gateway::install(&run.ns).await;
+        Self {
+            run,
+            gateway,
+            rights,
+        }
+    }
+
+    async fn end(self) {
+        self.gateway.remove().await;
+        self.rights.revoke().await;
+    }
+}
+
+/// A model that everybody may call, scaled as `scaling` says.
+fn model(scaling: &Value) -> Value {
+    let mut model = models::model("iris", 1);
+    let spec = model["spec"].as_object_mut().expect("a model has a spec");
+    spec.remove("replicas");
+    spec.insert("scaling".to_owned(), scaling.clone());
+    spec.insert("access".to_owned(), json!({"mode": "Public"}));
+    let resources =
+        json!({"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}});
+    spec.insert("runtime".to_owned(), json!({"resources": resources}));
+    model
+}
+
+/// Waits until the model's condition `Scaled` or `Ready` says so, with as many pods.
+async fn becomes(ns: &Namespace, kind: &str, reason: &str, replicas: i64, within: Duration) {
+    let look = || async {
+        let object = models::api(ns)
+            .get("iris")
+            .await
+            .map_err(|e| e.to_string())?;
+        let found = models::condition(&object, kind).unwrap_or_default();
+        let status = &object.data["status"];
+        let pods = status["replicas"].as_i64();
+        let fine = found.reason == reason && pods == Some(replicas);
+        fine.then_some(()).ok_or_else(|| {
+            let conditions = models::conditions(&object);
+            format!("{pods:?} pods, {}: {conditions}", status["scaling"])
+        })
+    };
+    eventually(within, &format!("{kind} becomes {reason}"), look).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
+    let world = Scaled::start("zero").await;
+    let ns = &world.run.ns;
+    let scaling = json!({"min": 0, "max": 2, "window": "6s", "idleTimeout": "10s"});
+    serve(ns, &model(&scaling)).await;
+    for _ in 0..2 {
+        becomes(ns, "Ready", "Idle", 0, ASLEEP).await;
+        let begun = Instant::now();
+        let callers = (0..5).map(|number| doubled(world.gateway.caller(), number));
+        for answer in futures_util::future::join_all(callers).await {
+            answer.expect("whoever calls a sleeping model is answered");
+        }
+        let took = begun.elapsed();
+        assert!(took < AWAKE, "woken after {took:?}");
+        becomes(ns, "Ready", "Serving", 1, AWAKE).await;
+    }
+    world.run.no_panic().expect("no panic");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_come_with_the_load_and_go_without_it() {
+    let _turn = turn().await;
+    let world = Scaled::start("load").await;
+    let ns = &world.run.ns;
+    // 100 requests a second call for three pods of 40.
+    let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
+    serve(ns, &model(&scaling)).await;
+    let caller = world.gateway.caller();
+    let over = Arc::new(AtomicBool::new(false));
+    let sent = {
+        let over = Arc::clone(&over);
+        load::run(
+            Duration::from_millis(10),
+            move |_| !over.load(Ordering::Relaxed),
+            move |number| doubled(caller.clone(), number),
+        )
+    };
+    let grown = async {
+        becomes(ns, "Scaled", "WithinLimits", 3, Duration::from_secs(30)).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let (report, ()) = tokio::join!(sent, grown);
+    report.expect_none_failed();
+    becomes(ns, "Scaled", "WithinLimits", 1, Duration::from_secs(90)).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_starts_anew_takes_nothing_away() {
+    let mut world = Scaled::start("again").await;
+    let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
+    serve(&world.run.ns, &model(&scaling)).await;
+    let caller = world.gateway.caller();
+    let over = Arc::new(AtomicBool::new(false));
+    let sent = {
+        let over = Arc::clone(&over);
+        tokio::spawn(load::run(
+            Duration::from_millis(10),
+            move |_| !over.load(Ordering::Relaxed),
+            move |number| doubled(caller.clone(), number),
+        ))
+    };
+    let within = Duration::from_secs(30);
+    becomes(&world.run.ns, "Scaled", "WithinLimits", 3, within).await;
+    world.run.restart().await;
+    for _ in 0..16 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let object = models::api(&world.run.ns)
+            .get("iris")
+            .await
+            .expect("it is there");
+        let pods = object.data["status"]["replicas"].as_i64();
+        assert_eq!(pods, Some(3), "{}", models::conditions(&object));
+    }
+    over.store(true, Ordering::Relaxed);
+    sent.await.expect("the load ends").expect_none_failed();
+    world.end().await;
+}
