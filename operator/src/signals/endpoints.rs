@@ -66,7 +66,7 @@ impl Endpoints {
     }
 
     /// Takes one event of the watch.
-    fn apply(&self, event: Event<EndpointSlice>) {
+    pub(super) fn apply(&self, event: Event<EndpointSlice>) {
         let mut slices = self.slices.lock().unwrap_or_else(PoisonError::into_inner);
         let Slices { known, listed } = &mut *slices;
         match event {

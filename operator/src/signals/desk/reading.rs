@@ -303,6 +303,8 @@ impl Reading {
 
     /// What one gateway's report says of one model; whether a plan would see something else now.
     fn seen(&mut self, gateway: &str, uid: &Uid, seen: &Seen, (span, now): (Span, Tick)) -> bool {
+        // What the streams' first lines said may be all that there was so far.
+        self.recount(uid);
         let Some(from) = self.gateways.get_mut(gateway) else {
             return false;
         };
