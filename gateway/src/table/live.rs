@@ -5,6 +5,7 @@
 //! [`health`].
 
 pub mod health;
+pub mod meter;
 mod window;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
