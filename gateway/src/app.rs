@@ -6,7 +6,7 @@
 mod chance;
 mod redirect;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::shutdown::Stop;
@@ -25,7 +25,9 @@ use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
 use crate::phase::{self, websocket};
 use crate::review::{Reviewer, Reviews};
+use crate::signals::Signals;
 use crate::table::Table;
+use crate::table::retired::{Obeyed, Retired};
 use crate::tls::Certificate;
 
 /// What all requests share; clones share it.
@@ -36,6 +38,8 @@ struct Shared {
     settings: Settings,
     addresses: Addresses,
     table: Arc<ArcSwap<Table>>,
+    retired: Mutex<Retired>,
+    signals: Signals,
     limits: Limits,
     strangers: Strangers,
     reviews: Option<Reviews>,
@@ -89,6 +93,8 @@ impl State {
             settings,
             addresses,
             table,
+            retired: Mutex::default(),
+            signals: Signals::new(metrics.signals_readers.clone()),
             limits,
             strangers: Strangers::new(bounds),
             reviews,
@@ -121,7 +127,36 @@ impl State {
 
     /// Requests that come from now on are answered by `table`.
     pub fn swap(&self, table: Table) {
-        self.0.table.store(Arc::new(table));
+        let table = Arc::new(table);
+        let mut retired = self.retired();
+        let old = self.0.table.swap(Arc::clone(&table));
+        retired.replace(&old, &table);
+    }
+
+    /// The table now, and how much of it all requests obey. Whoever reads counters afterwards finds all there that older tables
+    /// have decided.
+    #[must_use]
+    pub fn obeyed(&self) -> (Arc<Table>, Obeyed) {
+        let mut retired = self.retired();
+        (self.table(), retired.obeyed())
+    }
+
+    /// How many changes of traffic all requests have come to obey.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.retired().settled()
+    }
+
+    fn retired(&self) -> MutexGuard<'_, Retired> {
+        // Each step leaves it whole.
+        let retired = self.0.retired.lock();
+        retired.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the operator is told.
+    #[must_use]
+    pub fn signals(&self) -> &Signals {
+        &self.0.signals
     }
 
     /// What callers have used of their limits.

@@ -5,7 +5,7 @@
 //! The gateway never writes to the cluster; it asks it who shows a token ([`review`]).
 //!
 //! Start: [`start`], [`args`] → [`config`] → [`run`]. What all requests share is [`app`]; the certificate is kept by [`tls`],
-//! what is counted is in [`metrics`].
+//! what is counted is in [`metrics`], and what of that the operator is told in [`signals`].
 
 pub mod app;
 pub mod args;
@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod phase;
 pub mod review;
 pub mod run;
+pub mod signals;
 pub mod start;
 pub mod table;
 pub mod tls;

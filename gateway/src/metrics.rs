@@ -125,6 +125,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// WebSockets open.
     pub websockets: Gauge,
+    /// Whoever reads the signals.
+    pub signals_readers: Gauge,
+    /// Replaced tables that some requests still go by.
+    pub tables_held: Gauge,
     models: Capped<(Arc<str>, Arc<str>)>,
     policies: Capped<Arc<str>>,
     watched: Arc<Watched>,
@@ -205,6 +209,10 @@ impl Metrics {
             metrics.connections.clone(),
         );
         r.register("websockets", "WebSockets open", metrics.websockets.clone());
+        let help = "Whoever reads what the operator is told";
+        r.register("signals_readers", help, metrics.signals_readers.clone());
+        let help = "Replaced tables that requests still went by when signals were last taken";
+        r.register("tables_held", help, metrics.tables_held.clone());
         let help = "Background tasks that panicked";
         r.register("task_panics", help, aimass_chassis::tasks::panics());
         r.register_collector(Box::new(Live(watched)));
@@ -226,6 +234,8 @@ impl Metrics {
             access_log_dropped: Counter::default(),
             connections: Gauge::default(),
             websockets: Gauge::default(),
+            signals_readers: Gauge::default(),
+            tables_held: Gauge::default(),
             models: Capped::new(MODELS),
             policies: Capped::new(POLICIES),
             watched,

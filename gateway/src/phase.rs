@@ -195,6 +195,7 @@ impl Case<'_> {
 
     fn known(&mut self, method: &'static str, caller: Caller) -> Caller {
         self.state.metrics().authenticated(method, "known");
+        caller.note_use();
         self.record.called_by(&caller);
         caller
     }

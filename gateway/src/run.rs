@@ -226,6 +226,7 @@ mod tests {
             retry: Retry::Never,
             unready: None,
             stable: None,
+        traffic_version: 0,
             revisions: Vec::new(),
             live: Arc::default(),
         };

@@ -89,6 +89,8 @@ struct Changed {
     models: HashSet<Name>,
     keys: bool,
     plans: bool,
+    /// How much is not obeyed.
+    nacks: bool,
 }
 
 /// All that is known of the cluster.
@@ -100,6 +102,8 @@ pub struct Objects {
     plans: Store<Arc<Plan>>,
     /// The slices of each model.
     slices_of: HashMap<Name, BTreeSet<Name>>,
+    /// Credentials whose ids are those of older objects, when keys were last built.
+    lost_ids: usize,
     changed: Changed,
 }
 
@@ -111,6 +115,7 @@ impl Default for Objects {
             keys: Store::new(KEYS),
             plans: Store::new(PLANS),
             slices_of: HashMap::new(),
+            lost_ids: 0,
             changed: Changed::default(),
         }
     }
@@ -119,12 +124,14 @@ impl Default for Objects {
 impl Objects {
     /// Takes over what the stream of `scope` says. Says what is not obeyed.
     pub fn apply(&mut self, scope: &Scope, change: Change) -> Vec<Nack> {
+        let before = self.refused();
         let Self {
             models,
             slices,
             keys,
             plans,
             slices_of,
+            lost_ids: _,
             changed,
         } = self;
         let (kind, refused) = match change {
@@ -164,8 +171,29 @@ impl Objects {
                 (Kind::Plan, refused)
             }
         };
+        self.changed.nacks |= self.refused() != before;
         let nack = |(object, text)| Nack { kind, object, text };
         refused.into_iter().map(nack).collect()
+    }
+
+    /// How many objects there are of which something is not obeyed.
+    fn refused(&self) -> usize {
+        let Self {
+            models,
+            slices,
+            keys,
+            plans,
+            slices_of: _,
+            lost_ids: _,
+            changed: _,
+        } = self;
+        let objects = [
+            models.refused(),
+            slices.refused(),
+            keys.refused(),
+            plans.refused(),
+        ];
+        objects.iter().sum()
     }
 
     /// Whether a table would differ from the last one that was built.
@@ -175,8 +203,9 @@ impl Objects {
             models,
             keys,
             plans,
+            nacks,
         } = &self.changed;
-        *keys || *plans || !models.is_empty()
+        *keys || *plans || *nacks || !models.is_empty()
     }
 
     /// The table of what is known now. What has not changed since the last call is shared with `previous`, which must be what
@@ -190,7 +219,12 @@ impl Objects {
         let mut nacks = Vec::new();
         let models = self.build_models(previous, &changed, &mut nacks);
         let keys = match changed.keys || first {
-            true => self.build_keys(&mut nacks),
+            true => {
+                let before = nacks.len();
+                let keys = self.build_keys(&mut nacks);
+                self.lost_ids = nacks.len().saturating_sub(before);
+                keys
+            }
             false => previous.keys.clone(),
         };
         let plans = match changed.plans || first {
@@ -198,7 +232,9 @@ impl Objects {
             false => previous.plans.clone(),
         };
         nacks.sort();
+        let lost = self.nameless(&models).saturating_add(self.lost_ids);
         let table = Table {
+            nacks: u32::try_from(self.refused().saturating_add(lost)).unwrap_or(u32::MAX),
             version: previous.version.saturating_add(1),
             models,
             keys,
@@ -258,6 +294,13 @@ impl Objects {
             .into_iter()
             .map(|(namespace, served)| (namespace, unclaimed(served)))
             .collect()
+    }
+
+    /// How many models have lost their names to older ones.
+    fn nameless(&self, models: &HashMap<Arc<str>, HashMap<Arc<str>, Arc<Deployment>>>) -> usize {
+        let served: usize = models.values().map(HashMap::len).sum();
+        let all = self.models.iter().filter(|(_, model)| !model.value.deleted);
+        all.count().saturating_sub(served)
     }
 
     fn build_keys(&self, nacks: &mut Vec<Nack>) -> HashMap<Arc<str>, Arc<Key>> {

@@ -75,10 +75,12 @@ pub(crate) fn model(addresses: &[SocketAddr]) -> Deployment {
         retry: Retry::Unsent,
         unready: None,
         stable: Some(7),
+        traffic_version: 0,
         revisions: vec![Revision {
             name: "aaaaaaaa".into(),
             number: 7,
             endpoints: addresses.iter().map(endpoint).collect(),
+            live: Arc::default(),
         }],
         live: Arc::default(),
     }
@@ -104,6 +106,7 @@ pub(crate) fn table(models: Vec<Deployment>, plan: Option<Plan>) -> Table {
         not_after: None,
         disabled: false,
         allowed: Vec::new(),
+        used: std::sync::atomic::AtomicBool::new(false),
     };
     table.keys.insert(KEY_ID.into(), Arc::new(key));
     if let Some(plan) = plan {

@@ -220,6 +220,7 @@ fn a_caller_has_its_keys_plan_else_the_default_one() {
             not_after: None,
             disabled: false,
             allowed: Vec::new(),
+            used: std::sync::atomic::AtomicBool::new(false),
         };
         let (id, key) = ("id".into(), Arc::new(key));
         Caller::Key { id, key }

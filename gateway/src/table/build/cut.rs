@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aimass_crds::api_key::credential_end;
@@ -49,6 +50,8 @@ pub struct Model {
     pub unready: Option<Unready>,
     /// The number of the stable revision.
     pub stable: Option<i64>,
+    /// `status.trafficVersion`; 0 before the first.
+    pub traffic_version: i64,
     /// The revisions that `status` names, with their numbers.
     pub revisions: Vec<(Arc<str>, i64)>,
 }
@@ -103,6 +106,7 @@ pub fn model(object: &ModelDeployment, _: &mut Vec<String>) -> Cut<Model> {
         },
         unready: unready(object),
         stable: status.stable.map(|stable| stable.number),
+        traffic_version: status.traffic_version.unwrap_or(0),
         revisions,
     })
 }
@@ -298,6 +302,7 @@ pub fn credentials(object: &APIKey, _: &mut Vec<String>) -> Cut<Credentials> {
             not_after: credential_end(object, credential),
             disabled: spec.disabled.unwrap_or(false),
             allowed: allowed.clone(),
+            used: AtomicBool::new(false),
         };
         keys.push((credential.id.as_str().into(), Arc::new(key)));
     }
