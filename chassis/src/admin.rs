@@ -21,8 +21,8 @@ use crate::shutdown::Stop;
 /// How long the data runtime may be silent before `/livez` fails.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Probes and scrapes are few; their connections must not use up the process's files.
-const CONNECTIONS: usize = 64;
+/// Probes and scrapes are few, and so are other gateways; their connections must not use up the process's files.
+const CONNECTIONS: usize = 256;
 /// How long an answer under way may take when the process ends.
 const GRACE: Duration = Duration::from_secs(1);
 

@@ -20,6 +20,7 @@ pub use self::redirect::redirect;
 use crate::config::Settings;
 use crate::limit::{Bounds, Limits, Strangers};
 use crate::metrics::{Metrics, Watched};
+use crate::peer::{DEADLINE, Links};
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
@@ -37,6 +38,7 @@ struct Shared {
     addresses: Addresses,
     table: Arc<ArcSwap<Table>>,
     limits: Limits,
+    links: Links,
     strangers: Strangers,
     reviews: Option<Reviews>,
     pods: Pods,
@@ -67,6 +69,12 @@ impl State {
     /// With an empty table, and its metrics registered in `registry`.
     #[must_use]
     pub fn new(parts: Parts, registry: &mut Registry) -> Self {
+        Self::with_links(parts, registry, Links::new(DEADLINE))
+    }
+
+    /// The same with links of another deadline, for tests on a busy machine.
+    #[must_use]
+    pub fn with_links(parts: Parts, registry: &mut Registry, links: Links) -> Self {
         let Parts {
             settings,
             bounds,
@@ -90,6 +98,7 @@ impl State {
             addresses,
             table,
             limits,
+            links,
             strangers: Strangers::new(bounds),
             reviews,
             pods: Pods::new(),
@@ -128,6 +137,12 @@ impl State {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The other gateways.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.0.links
     }
 
     /// What addresses have done, whoever called.

@@ -64,6 +64,13 @@ pub struct CommandLine {
     /// File with the address of a cluster and credentials for it. Default: the cluster that this runs in, else kubectl's.
     #[arg(long, env = "AIMASS_KUBECONFIG")]
     pub kubeconfig: Option<String>,
+    /// The uid of this gateway's pod: with it limits are counted together with the gateways that the Service aimass-gateway-peers of
+    /// --pod-namespace names. Default: this gateway counts for itself.
+    #[arg(long, env = "AIMASS_POD_UID")]
+    pub pod_uid: Option<String>,
+    /// The namespace of this gateway's pod.
+    #[arg(long, env = "AIMASS_POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
     /// The admin port.
     #[command(flatten)]
     pub admin: AdminArgs,

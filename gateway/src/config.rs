@@ -38,8 +38,19 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// The cluster, if it is not the one around.
     pub kubeconfig: Option<PathBuf>,
+    /// Which pod this is, if it counts limits together with others.
+    pub pod: Option<Pod>,
     /// Where traces are sent, if anywhere.
     pub traces: Option<Export>,
+}
+
+/// A gateway's own pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`
+    pub uid: Arc<str>,
+    /// `metadata.namespace`
+    pub namespace: Arc<str>,
 }
 
 /// How requests are answered.
@@ -107,6 +118,8 @@ impl TryFrom<CommandLine> for Config {
             drain_delay,
             shutdown_grace,
             kubeconfig,
+            pod_uid,
+            pod_namespace,
             admin,
             log: _, // used by `start` before anything else
             traces,
@@ -149,6 +162,7 @@ impl TryFrom<CommandLine> for Config {
             drain_delay: p.duration("--drain-delay", &drain_delay),
             shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
             kubeconfig: given(kubeconfig).map(PathBuf::from),
+            pod: p.pod(given(pod_uid), given(pod_namespace)),
             traces: Export::of(&traces, &mut problems),
         };
         if problems.is_empty() {
@@ -239,6 +253,26 @@ impl Checker<'_> {
             self.0.add(flag, &rule);
         }
         text.into()
+    }
+
+    fn pod(&mut self, uid: Option<String>, namespace: Option<String>) -> Option<Pod> {
+        match (uid, namespace) {
+            (Some(uid), Some(namespace)) => {
+                if uid.len() > 64 || !uid.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    let rule = format!("must be the uid of a pod, is {uid:?}");
+                    self.0.add("--pod-uid", &rule);
+                }
+                let namespace = self.label("--pod-namespace", &namespace);
+                let uid = uid.into();
+                Some(Pod { uid, namespace })
+            }
+            (None, None) => None,
+            (uid, _) => {
+                let rule = "must be given together with --pod-namespace, or neither";
+                self.0.add("--pod-uid", &format!("{rule}; is {uid:?}"));
+                None
+            }
+        }
     }
 
     fn domain(&mut self, text: &str) -> Arc<str> {
@@ -337,14 +371,14 @@ mod tests {
     #[test]
     fn what_is_left_empty_is_not_set() {
         let line = "g --tls-dir= --domain= --default-project= --default-plan= --plain= --namespaces= \
-                    --trusted-proxies= --kubeconfig= --token-audience=";
+                    --trusted-proxies= --kubeconfig= --token-audience= --pod-uid= --pod-namespace=";
         let config = config(line).unwrap();
         let expect = Settings {
             access_log_sample: 1.0,
             ..Settings::default()
         };
         assert_eq!(config.settings, expect);
-        assert!(config.https.is_none() && config.kubeconfig.is_none());
+        assert!(config.https.is_none() && config.kubeconfig.is_none() && config.pod.is_none());
         assert_eq!(config.token_audience, None);
     }
 
@@ -359,6 +393,24 @@ mod tests {
         assert_eq!(settings.domain.as_deref(), Some("models.example.com"));
         assert_eq!(settings.default_plan.as_deref(), Some("free"));
         assert_eq!(settings.access_log_sample, 0.25);
+    }
+
+    #[test]
+    fn a_pod_is_named_by_its_uid_and_its_namespace() {
+        let config = config("g --pod-uid=7f3a-1 --pod-namespace=aimass-system").unwrap();
+        let pod = config.pod.unwrap();
+        assert_eq!((&*pod.uid, &*pod.namespace), ("7f3a-1", "aimass-system"));
+        for line in [
+            "g --pod-uid=7f3a-1",
+            "g --pod-namespace=a",
+            "g --pod-uid=ü --pod-namespace=a",
+        ] {
+            let text = self::config(line).unwrap_err().describe("g");
+            assert!(
+                text.contains("1 problem\n") && text.contains("--pod-uid"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

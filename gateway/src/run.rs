@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_chassis::admin::{self, Admin, Heartbeat};
+use aimass_chassis::clock;
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::runtime;
 use aimass_chassis::shutdown::{Stop, on_signals};
 use aimass_chassis::tasks::Tasks;
 use aimass_chassis::traces::Traces;
 use anyhow::Context as _;
-use axum::Router;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -24,6 +24,7 @@ use self::ports::Ports;
 use crate::app::{Parts, State, app, redirect};
 use crate::config::{Config, Https, Plain};
 use crate::limit::Bounds;
+use crate::peer;
 use crate::phase::record::AccessLog;
 use crate::review::Reviewer;
 use crate::table::Table;
@@ -70,6 +71,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         drain_delay,
         shutdown_grace,
         kubeconfig,
+        pod,
         traces,
     } = config;
     let stop = on_signals()?;
@@ -91,7 +93,13 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
 
     let (tasks, end) = (Tasks::new(), Stop::new());
     let latch = Latch::new();
-    let streams = streams(&namespaces);
+    let mut streams = streams(&namespaces);
+    if let Some(pod) = &pod {
+        // Another number for each process: what its pod knew before is forgotten.
+        let boot = u64::try_from(clock::boottime().as_nanos()).unwrap_or(u64::MAX);
+        state.limits().join(Arc::clone(&pod.uid), boot.max(1));
+        streams.push(watch::peers(&pod.namespace));
+    }
     // All that is expected, before anything can arrive.
     let assembly = Assembly::new(&streams, state.clone(), latch.clone());
     if let (Some(https), Some(certificate)) = (&https, &certificate) {
@@ -103,7 +111,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         registry: Arc::new(registry),
         readiness: latch.readiness(),
         live: Arc::new(move || heartbeat.check()),
-        extra: Router::new(),
+        extra: peer::routes(state.limits().clone()),
     };
     let connections = state.metrics().connections.clone();
     // From the signal on, clients with a connection are sent to connect elsewhere.
@@ -143,6 +151,8 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     stop.cancelled().await;
     tracing::info!("told to stop: not ready from now on");
     latch.drain();
+    // Others count from now on what this one has counted; meanwhile it asks them.
+    state.limits().drain(Instant::now().into_std());
     // Load balancers learn that this gateway is not ready; until then requests keep coming and are served.
     tokio::time::sleep(drain_delay).await;
     let grace = grace(shutdown_grace, &state.table());

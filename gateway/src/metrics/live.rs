@@ -121,6 +121,13 @@ impl Collector for Live {
         let ejected = ejected(&table);
         let help = "Pods that are left out because they failed";
         gauge(&mut encoder, "ejected_endpoints", help, ejected)?;
+        let peers = i64::try_from(watched.limits.gateways()).unwrap_or(i64::MAX);
+        let help = "Gateways that count limits together, this one included";
+        gauge(&mut encoder, "peers", help, peers)?;
+        let now = Instant::now().into_std();
+        let reachable = i64::try_from(watched.limits.reachable(now)).unwrap_or(i64::MAX);
+        let help = "Those of them that answer, this one included";
+        gauge(&mut encoder, "peers_reachable", help, reachable)?;
         let full = ConstCounter::new(watched.limits.full_total());
         let metric = encoder.encode_descriptor(
             "limit_buckets_full",
