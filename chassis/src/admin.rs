@@ -153,11 +153,13 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn show_metrics(State(admin): State<Admin>) -> Response {
-    (
-        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        metrics::encode(&admin.registry),
-    )
-        .into_response()
+    // Beside this thread: thousands of series take longer than others on this port may have to wait.
+    let encode = move || metrics::encode(&admin.registry);
+    match tokio::task::spawn_blocking(encode).await {
+        Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
+        // It panicked, which is logged.
+        Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]

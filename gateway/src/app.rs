@@ -20,7 +20,7 @@ pub use self::redirect::redirect;
 use crate::config::Settings;
 use crate::limit::{Bounds, Limits, Strangers};
 use crate::metrics::{Metrics, Watched};
-use crate::peer::{DEADLINE, Links};
+use crate::peer::Links;
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
@@ -66,13 +66,13 @@ pub struct Parts {
 }
 
 impl State {
-    /// With an empty table, and its metrics registered in `registry`.
+    /// With an empty table, and its metrics registered in `registry`. It counts limits for itself.
     #[must_use]
     pub fn new(parts: Parts, registry: &mut Registry) -> Self {
-        Self::with_links(parts, registry, Links::new(DEADLINE))
+        Self::with_links(parts, registry, Links::none())
     }
 
-    /// The same with links of another deadline, for tests on a busy machine.
+    /// The same for one of several gateways, which `links` lead to.
     #[must_use]
     pub fn with_links(parts: Parts, registry: &mut Registry, links: Links) -> Self {
         let Parts {
@@ -90,7 +90,7 @@ impl State {
             domain: settings.domain.clone(),
             default_project: settings.default_project.clone(),
         };
-        let metrics = Metrics::register(registry, Arc::new(watched));
+        let metrics = Metrics::register(registry, Arc::new(watched), links.times().clone());
         let reviews = |reviewer| Reviews::new(reviewer, metrics.review_times());
         let reviews = reviewer.map(reviews);
         Self(Arc::new(Shared {

@@ -71,6 +71,13 @@ pub struct CommandLine {
     /// The namespace of this gateway's pod.
     #[arg(long, env = "AIMASS_POD_NAMESPACE")]
     pub pod_namespace: Option<String>,
+    /// File with a token of this gateway's ServiceAccount for audience aimass-gateway: what it shows to the others. They are of the
+    /// same account, and let in nobody else. It is read anew for each connection.
+    #[arg(long, env = "AIMASS_PEER_TOKEN_FILE")]
+    pub peer_token_file: Option<String>,
+    /// While the gateway that counts a caller cannot be asked: share (each gateway lets pass its part of the limit) or refuse (429).
+    #[arg(long, env = "AIMASS_ON_OWNER_LOSS", default_value = "share")]
+    pub on_owner_loss: String,
     /// The admin port.
     #[command(flatten)]
     pub admin: AdminArgs,

@@ -13,6 +13,7 @@ use aimass_chassis::units;
 use aimass_crds::network::Cidr;
 
 use crate::args::CommandLine;
+use crate::limit::OwnerLoss;
 use crate::table::Network;
 
 /// What the gateway does.
@@ -40,6 +41,8 @@ pub struct Config {
     pub kubeconfig: Option<PathBuf>,
     /// Which pod this is, if it counts limits together with others.
     pub pod: Option<Pod>,
+    /// What holds while another one cannot be asked that counts.
+    pub owner_loss: OwnerLoss,
     /// Where traces are sent, if anywhere.
     pub traces: Option<Export>,
 }
@@ -51,6 +54,8 @@ pub struct Pod {
     pub uid: Arc<str>,
     /// `metadata.namespace`
     pub namespace: Arc<str>,
+    /// The token that it shows to the other gateways.
+    pub token_file: PathBuf,
 }
 
 /// How requests are answered.
@@ -120,6 +125,8 @@ impl TryFrom<CommandLine> for Config {
             kubeconfig,
             pod_uid,
             pod_namespace,
+            peer_token_file,
+            on_owner_loss,
             admin,
             log: _, // used by `start` before anything else
             traces,
@@ -162,7 +169,8 @@ impl TryFrom<CommandLine> for Config {
             drain_delay: p.duration("--drain-delay", &drain_delay),
             shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
             kubeconfig: given(kubeconfig).map(PathBuf::from),
-            pod: p.pod(given(pod_uid), given(pod_namespace)),
+            pod: p.pod([pod_uid, pod_namespace, peer_token_file].map(given)),
+            owner_loss: p.owner_loss(&on_owner_loss),
             traces: Export::of(&traces, &mut problems),
         };
         if problems.is_empty() {
@@ -255,22 +263,38 @@ impl Checker<'_> {
         text.into()
     }
 
-    fn pod(&mut self, uid: Option<String>, namespace: Option<String>) -> Option<Pod> {
-        match (uid, namespace) {
-            (Some(uid), Some(namespace)) => {
+    /// All of it is known of a gateway's pod, or nothing.
+    fn pod(&mut self, parts: [Option<String>; 3]) -> Option<Pod> {
+        match parts {
+            [Some(uid), Some(namespace), Some(token_file)] => {
                 if uid.len() > 64 || !uid.bytes().all(|byte| byte.is_ascii_graphic()) {
                     let rule = format!("must be the uid of a pod, is {uid:?}");
                     self.0.add("--pod-uid", &rule);
                 }
-                let namespace = self.label("--pod-namespace", &namespace);
-                let uid = uid.into();
-                Some(Pod { uid, namespace })
+                Some(Pod {
+                    uid: uid.into(),
+                    namespace: self.label("--pod-namespace", &namespace),
+                    token_file: token_file.into(),
+                })
             }
-            (None, None) => None,
-            (uid, _) => {
-                let rule = "must be given together with --pod-namespace, or neither";
+            [None, None, None] => None,
+            [uid, _, _] => {
+                let rule = "must be given together with --pod-namespace and --peer-token-file, or \
+                            none of them";
                 self.0.add("--pod-uid", &format!("{rule}; is {uid:?}"));
                 None
+            }
+        }
+    }
+
+    fn owner_loss(&mut self, text: &str) -> OwnerLoss {
+        match text {
+            "share" => OwnerLoss::Share,
+            "refuse" => OwnerLoss::Refuse,
+            other => {
+                let rule = format!("must be share or refuse, is {other:?}");
+                self.0.add("--on-owner-loss", &rule);
+                OwnerLoss::Share
             }
         }
     }
@@ -371,7 +395,8 @@ mod tests {
     #[test]
     fn what_is_left_empty_is_not_set() {
         let line = "g --tls-dir= --domain= --default-project= --default-plan= --plain= --namespaces= \
-                    --trusted-proxies= --kubeconfig= --token-audience= --pod-uid= --pod-namespace=";
+                    --trusted-proxies= --kubeconfig= --token-audience= --pod-uid= --pod-namespace= \
+                    --peer-token-file=";
         let config = config(line).unwrap();
         let expect = Settings {
             access_log_sample: 1.0,
@@ -396,14 +421,22 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_named_by_its_uid_and_its_namespace() {
-        let config = config("g --pod-uid=7f3a-1 --pod-namespace=aimass-system").unwrap();
-        let pod = config.pod.unwrap();
-        assert_eq!((&*pod.uid, &*pod.namespace), ("7f3a-1", "aimass-system"));
+    fn a_pod_is_named_by_its_uid_and_its_namespace_and_has_a_token() {
+        let line = "g --pod-uid=7f3a-1 --pod-namespace=aimass-system --peer-token-file=/t/token";
+        let config = config(line).unwrap();
+        let expect = Pod {
+            uid: "7f3a-1".into(),
+            namespace: "aimass-system".into(),
+            token_file: "/t/token".into(),
+        };
+        assert_eq!(config.pod, Some(expect));
+        assert_eq!(config.owner_loss, OwnerLoss::Share);
         for line in [
             "g --pod-uid=7f3a-1",
-            "g --pod-namespace=a",
-            "g --pod-uid=ü --pod-namespace=a",
+            "g --pod-uid=7f3a-1 --pod-namespace=a",
+            "g --pod-namespace=a --peer-token-file=t",
+            "g --peer-token-file=t",
+            "g --pod-uid=ü --pod-namespace=a --peer-token-file=t",
         ] {
             let text = self::config(line).unwrap_err().describe("g");
             assert!(
@@ -418,11 +451,11 @@ mod tests {
         let problems = config(
             "g --https-port=0 --http-port=x --plain=yes --bind=all --domain=a_b --default-project=A --namespaces=a,B \
              --trusted-proxies=10.0.0.0 --access-log-sample=2 --drain-delay=5 --shutdown-grace=2h --max-connections=0 \
-             --trace-ratio=7",
+             --trace-ratio=7 --on-owner-loss=wait",
         );
         let text = problems.unwrap_err().describe("aimass-gateway");
         assert!(
-            text.starts_with("aimass-gateway: the configuration has 14 problems\n"),
+            text.starts_with("aimass-gateway: the configuration has 15 problems\n"),
             "{text}"
         );
         for flag in [

@@ -12,6 +12,7 @@ mod buckets;
 mod fields;
 mod gcra;
 mod hands;
+mod holder;
 mod leases;
 mod peers;
 mod ring;
@@ -22,22 +23,20 @@ pub mod wire;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aimass_protocol::Error;
 use http::{HeaderName, HeaderValue};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use xxhash_rust::xxh3::xxh3_64;
 
 pub(crate) use buckets::{Buckets, Id};
 pub use fields::Quota;
 pub(crate) use gcra::Gcra;
 use hands::Hands;
 pub(crate) use hands::Ready;
+pub use holder::{Holder, block};
 use leases::Leases;
 use peers::Peers;
 pub(crate) use peers::Place;
@@ -50,43 +49,21 @@ pub use strangers::{Bounds, Strangers};
 /// Buckets that are kept. Each is about 100 bytes, and a holder has one per rate.
 pub const MAX_BUCKETS: usize = 1_000_000;
 
+/// Holders of whom something is in hand. All of them are looked at each second: more would hold requests up for too long.
+const MAX_HANDS: usize = 100_000;
 /// Nanoseconds.
 const SECOND: u128 = 1_000_000_000;
 /// After so many looks at what is in hand everything that is held is told again: each 5 s.
 const RENEW: u32 = 5;
 
-/// Who is limited.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Holder {
-    /// The uid of an APIKey.
-    Key(Arc<str>),
-    /// The name of a user of Kubernetes.
-    User(Arc<str>),
-    /// Callers without a key, by [`block`].
-    Address(IpAddr),
-}
-
-impl Holder {
-    /// The same on all gateways.
-    pub(crate) fn hash(&self) -> u64 {
-        match self {
-            Self::Key(uid) => xxh3_64(uid.as_bytes()),
-            // No uid of a key looks like a user's name.
-            Self::User(name) => xxh3_64(name.as_bytes()),
-            Self::Address(IpAddr::V4(address)) => xxh3_64(&address.octets()),
-            Self::Address(IpAddr::V6(address)) => xxh3_64(&address.octets()),
-        }
-    }
-}
-
-/// The addresses that count as one: an IPv4 address is one, of IPv6 whoever has one has a /64.
-#[must_use]
-pub fn block(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    }
+/// What holds for a holder whose owner cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnerLoss {
+    /// Each gateway lets pass its share.
+    #[default]
+    Share,
+    /// Nothing passes.
+    Refuse,
 }
 
 /// Why a request is refused with 429.
@@ -145,6 +122,8 @@ pub(crate) struct Used {
     looks: u32,
     /// It is time to hand over.
     urgent: bool,
+    pub(crate) owner_loss: OwnerLoss,
+    pub(crate) fallbacks: u64,
 }
 
 impl Limits {
@@ -157,10 +136,12 @@ impl Limits {
                 buckets: Buckets::new(max_buckets),
                 in_flight: HashMap::new(),
                 peers: Peers::default(),
-                hands: Hands::new(max_buckets),
+                hands: Hands::new(max_buckets.min(MAX_HANDS)),
                 leases: Leases::default(),
                 looks: 0,
                 urgent: false,
+                owner_loss: OwnerLoss::default(),
+                fallbacks: 0,
             }),
             changed: Notify::new(),
         }))
@@ -169,6 +150,11 @@ impl Limits {
     /// From now on this is one of several: the pod `me`, in its process `boot`, which is another number each time and not 0.
     pub fn join(&self, me: Uid, boot: u64) {
         self.lock().peers = Peers::new(me, boot);
+    }
+
+    /// What holds while an owner cannot be asked.
+    pub fn on_owner_loss(&self, choice: OwnerLoss) {
+        self.lock().owner_loss = choice;
     }
 
     /// Who there is, this gateway included.
@@ -250,6 +236,12 @@ impl Limits {
         let used = self.lock();
         let hands = used.hands.full_total();
         used.buckets.full_total().saturating_add(hands)
+    }
+
+    /// Requests that were decided without the gateway that counts (`limit_fallback_total`).
+    #[must_use]
+    pub fn fallback_total(&self) -> u64 {
+        self.lock().fallbacks
     }
 
     /// Buckets there are.
@@ -442,15 +434,6 @@ mod tests {
         assert_eq!(at(&mut clock, 103), 3_000_000_000);
         assert_eq!(at(&mut clock, 0), 3_000_000_000);
         assert_eq!(at(&mut clock, 104), 4_000_000_000);
-    }
-
-    #[test]
-    fn a_block_is_an_address_or_a_64() {
-        let of = |text: &str| block(text.parse().unwrap()).to_string();
-        assert_eq!(of("10.1.2.3"), "10.1.2.3");
-        assert_eq!(of("::ffff:10.1.2.3"), "10.1.2.3");
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("::1"), "::");
     }
 
     #[test]

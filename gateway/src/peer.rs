@@ -1,9 +1,11 @@
 //! The other gateways: what they are told and asked, and what they tell and ask.
 //!
-//! Thin: `limit` decides, this carries. [`Links`] has one connection to each other gateway ([`link`]); [`serve`] answers theirs
-//! on the admin port. Asked by `phase::admit`, for no longer than [`DEADLINE`]; told by `watch` who there is.
+//! Thin: `limit` decides, this carries. [`Links`] has a `link` to each other gateway, over a connection that `line` keeps and
+//! that shows this gateway's own token; `serve` answers theirs on the admin port, once they have shown theirs. Asked by
+//! `phase::admit`, for no longer than [`DEADLINE`]; told by `watch` who there is.
 
-mod link;
+pub(crate) mod link;
+mod line;
 mod serve;
 
 use std::collections::HashMap;
@@ -14,12 +16,17 @@ use std::time::Duration;
 
 use aimass_chassis::shutdown::Stop;
 use aimass_chassis::tasks::Tasks;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use self::line::Line;
+use self::link::Link;
 pub use self::serve::{PATH, routes};
+use crate::badge::Badge;
 use crate::limit::wire::Ask;
 use crate::limit::{Limits, Member, Outcome, Place, Uid};
+use crate::metrics::fine_seconds;
 use crate::phase::admit::Fate;
 
 /// No request waits for another gateway for longer.
@@ -41,31 +48,52 @@ pub struct Links(Arc<Shared>);
 
 struct Shared {
     deadline: Duration,
-    links: Mutex<HashMap<Uid, Link>>,
+    badge: Option<Arc<Badge>>,
+    times: Histogram,
+    links: Mutex<HashMap<Uid, Way>>,
     tasks: Tasks,
 }
 
-struct Link {
+/// What is needed here of a link.
+struct Way {
     address: SocketAddr,
     questions: mpsc::Sender<Question>,
     stop: Stop,
 }
 
-impl Drop for Link {
+impl Drop for Way {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
 impl Links {
-    /// No other gateways yet; each will have `deadline` to answer: [`DEADLINE`] but in tests.
+    /// There will be no other gateways.
     #[must_use]
-    pub fn new(deadline: Duration) -> Self {
+    pub fn none() -> Self {
+        Self::with(Duration::ZERO, None)
+    }
+
+    /// No other gateways yet; they will be shown `badge`, and each has `deadline` to answer: [`DEADLINE`] but in tests.
+    #[must_use]
+    pub fn new(badge: Badge, deadline: Duration) -> Self {
+        Self::with(deadline, Some(Arc::new(badge)))
+    }
+
+    fn with(deadline: Duration, badge: Option<Arc<Badge>>) -> Self {
         Self(Arc::new(Shared {
             deadline,
+            badge,
+            times: fine_seconds(),
             links: Mutex::default(),
             tasks: Tasks::new(),
         }))
+    }
+
+    /// How long requests waited for other gateways.
+    #[must_use]
+    pub fn times(&self) -> &Histogram {
+        &self.0.times
     }
 
     /// Talks to these gateways from now on, and to no others.
@@ -79,33 +107,49 @@ impl Links {
                 .collect()
         };
         let mut links = self.lock();
-        links.retain(|uid, link| others.get(uid) == Some(&link.address));
+        links.retain(|uid, way| others.get(uid) == Some(&way.address));
+        let Some(badge) = &self.0.badge else { return };
         for (uid, address) in others {
-            links.entry(uid).or_insert_with_key(|uid| {
-                let (questions, asked) = mpsc::channel(QUEUE);
-                let stop = Stop::new();
-                let link = link::Link {
-                    to: Uid::clone(uid),
-                    address,
-                    deadline: self.0.deadline,
-                    limits: limits.clone(),
-                    asked,
-                };
-                let stopped = stop.clone();
-                self.0.tasks.spawn("peer", async move {
-                    stopped.run_until_cancelled(link.run()).await;
-                });
-                Link {
-                    address,
-                    questions,
-                    stop,
-                }
-            });
+            links
+                .entry(uid)
+                .or_insert_with_key(|uid| self.begin(limits, uid, address, badge));
         }
+    }
+
+    fn begin(&self, limits: &Limits, to: &Uid, address: SocketAddr, badge: &Arc<Badge>) -> Way {
+        let Shared {
+            deadline, tasks, ..
+        } = &*self.0;
+        let (questions, asked) = mpsc::channel(QUEUE);
+        let link = Link {
+            to: Uid::clone(to),
+            deadline: *deadline,
+            limits: limits.clone(),
+            asked,
+        };
+        let line = Line::new(address, Arc::clone(badge), tasks.clone());
+        let stop = Stop::new();
+        let way = Way {
+            address,
+            questions,
+            stop: stop.clone(),
+        };
+        tasks.spawn("peer", async move {
+            stop.run_until_cancelled(link.run(line)).await;
+        });
+        way
     }
 
     /// Asks who owns the holder, and while things move also who did before.
     pub(crate) async fn ask(&self, limits: &Limits, ask: Ask, begun: Instant) -> Fate {
+        let asked = Instant::now();
+        let fate = self.ask_until(limits, ask, begun).await;
+        let took = asked.elapsed().as_secs_f64();
+        self.0.times.observe(took);
+        fate
+    }
+
+    async fn ask_until(&self, limits: &Limits, ask: Ask, begun: Instant) -> Fate {
         let deadline = begun + self.0.deadline;
         let mut round = 0;
         loop {
@@ -159,11 +203,11 @@ impl Links {
 
     fn send(&self, to: &Uid, question: Question) -> bool {
         let links = self.lock();
-        let link = links.get(to);
-        link.is_some_and(|link| link.questions.try_send(question).is_ok())
+        let way = links.get(to);
+        way.is_some_and(|way| way.questions.try_send(question).is_ok())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uid, Link>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uid, Way>> {
         self.0.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

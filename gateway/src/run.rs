@@ -16,15 +16,18 @@ use aimass_chassis::shutdown::{Stop, on_signals};
 use aimass_chassis::tasks::Tasks;
 use aimass_chassis::traces::Traces;
 use anyhow::Context as _;
+use axum::Router;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::latch::Latch;
 use self::ports::Ports;
 use crate::app::{Parts, State, app, redirect};
-use crate::config::{Config, Https, Plain};
-use crate::limit::Bounds;
-use crate::peer;
+use crate::badge::Badge;
+use crate::config::{Config, Https, Plain, Pod};
+use crate::doorman::{AUDIENCE, Doorman};
+use crate::limit::{Bounds, OwnerLoss};
+use crate::peer::{self, DEADLINE, Links};
 use crate::phase::record::AccessLog;
 use crate::review::Reviewer;
 use crate::table::Table;
@@ -72,6 +75,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         shutdown_grace,
         kubeconfig,
         pod,
+        owner_loss,
         traces,
     } = config;
     let stop = on_signals()?;
@@ -89,15 +93,23 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         traces: traces.clone(),
         access_log,
     };
-    let state = State::new(parts, &mut registry);
+    let links = match &pod {
+        Some(pod) => Links::new(Badge::new(pod.token_file.clone()), DEADLINE),
+        None => Links::none(),
+    };
+    let state = State::with_links(parts, &mut registry, links);
+    let together = match &pod {
+        Some(pod) => {
+            let reviewer = Reviewer::new(client.clone(), AUDIENCE.into());
+            join(pod, &state, owner_loss, reviewer).await?
+        }
+        None => Router::new(),
+    };
 
     let (tasks, end) = (Tasks::new(), Stop::new());
     let latch = Latch::new();
     let mut streams = streams(&namespaces);
     if let Some(pod) = &pod {
-        // Another number for each process: what its pod knew before is forgotten.
-        let boot = u64::try_from(clock::boottime().as_nanos()).unwrap_or(u64::MAX);
-        state.limits().join(Arc::clone(&pod.uid), boot.max(1));
         streams.push(watch::peers(&pod.namespace));
     }
     // All that is expected, before anything can arrive.
@@ -111,7 +123,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         registry: Arc::new(registry),
         readiness: latch.readiness(),
         live: Arc::new(move || heartbeat.check()),
-        extra: peer::routes(state.limits().clone()),
+        extra: together,
     };
     let connections = state.metrics().connections.clone();
     // From the signal on, clients with a connection are sent to connect elsewhere.
@@ -167,6 +179,33 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     }
     tracing::info!("stopped");
     Ok(0)
+}
+
+/// Counts limits together with the other gateways from now on; the routes are those by which they ask this one.
+///
+/// # Errors
+/// This gateway has no token that it could show them.
+async fn join(
+    pod: &Pod,
+    state: &State,
+    owner_loss: OwnerLoss,
+    reviewer: Reviewer,
+) -> anyhow::Result<Router> {
+    let Pod {
+        uid,
+        namespace: _, // where the others are looked for
+        token_file,
+    } = pod;
+    // All gateways are of one ServiceAccount: whoever this one is, the others are.
+    let badge = Badge::new(token_file.clone()).read(clock::now()).await?;
+    tracing::info!(user = %badge.user, "limits are counted together with gateways of this user");
+    // Another number for each process: what its pod knew before is forgotten.
+    let boot = u64::try_from(clock::boottime().as_nanos()).unwrap_or(u64::MAX);
+    let limits = state.limits();
+    limits.join(Arc::clone(uid), boot.max(1));
+    limits.on_owner_loss(owner_loss);
+    let doorman = Doorman::new(reviewer, state.metrics().review_times());
+    Ok(peer::routes(limits.clone(), doorman, badge.user))
 }
 
 /// How long requests in flight may take at the end: as long as the model that allows most, and what was configured at least.

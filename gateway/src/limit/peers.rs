@@ -69,6 +69,8 @@ enum Phase {
 pub(crate) struct Peers {
     me: Uid,
     boot: u64,
+    /// Of the last batch, to whomever it went: who is forgotten and met again must not begin anew.
+    seq: u64,
     draining: bool,
     phase: Phase,
     /// Who owns from now on; in `Waiting`, from then on.
@@ -94,6 +96,7 @@ impl Peers {
         Self {
             me,
             boot,
+            seq: 0,
             draining: false,
             phase: Phase::Settled,
             ring: Ring::default(),
@@ -111,6 +114,12 @@ impl Peers {
 
     pub(crate) const fn boot(&self) -> u64 {
         self.boot
+    }
+
+    /// For the next batch.
+    pub(crate) const fn next_seq(&mut self) -> u64 {
+        self.seq = self.seq.saturating_add(1);
+        self.seq
     }
 
     pub(crate) const fn view(&self) -> u64 {

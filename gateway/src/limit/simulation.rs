@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::wire::{Ask, Batch, MAX_ASKS, Reply};
-use super::{Holder, Limits, Member, Outcome, Place, Replied, Sent, Uid};
+use super::{Holder, Limits, Member, Outcome, OwnerLoss, Place, Replied, Sent, Uid};
+use crate::peer::link::{HANDING, HEARTBEAT, MOVING};
 use crate::phase::admit::{Admission, Fate, Fetched, Policy, Step, Ticket, decide};
 use crate::table::{Plan, Rate};
 
@@ -258,9 +259,9 @@ impl World {
                 let pause = {
                     let used = self.nodes[from].limits.lock();
                     match (used.peers.is_owed(&uid(to)), used.peers.is_moving()) {
-                        (true, _) => MS,
-                        (false, true) => 20 * MS,
-                        (false, false) => SECOND,
+                        (true, _) => HANDING.as_nanos() as u64,
+                        (false, true) => MOVING.as_nanos() as u64,
+                        (false, false) => HEARTBEAT.as_nanos() as u64,
                     }
                 };
                 self.at(self.now + pause, Event::Beat { from, to });
@@ -715,6 +716,77 @@ fn parts_that_cannot_hear_each_other_have_their_shares() {
     // Five a second each, and what was saved up.
     let admitted = world.admitted.len();
     assert!((97..=104).contains(&admitted), "{admitted}");
+}
+
+/// Requests at all of `nodes` in turn, one each `pause`; how many of them pass.
+fn pass(world: &mut World, count: u64, pause: u64, nodes: &[usize]) -> usize {
+    let (before, start) = (world.admitted.len(), world.now);
+    for number in 0..count {
+        let node = nodes[number as usize % nodes.len()];
+        world.at(start + number * pause, Event::Arrive { node, hold: 0 });
+    }
+    world.run(start + count * pause);
+    world.admitted.len() - before
+}
+
+// What callers are refused too much. Nothing of it is promised but that it stays within one burst: an owner that cannot be heard is
+// taken to have spent all that it could, and so is the rest of the gateways by an owner that does not hear them. These tests say
+// how much that is, so that nobody makes it more by accident.
+
+#[test]
+fn a_partition_costs_callers_a_part_of_one_burst_and_nothing_of_the_rate() {
+    let mut world = World::new(3, plan(60, 60, 60), 7);
+    let all = [0, 1, 2];
+    assert_eq!(pass(&mut world, 30, 10 * MS, &all), 30);
+    world.at(world.now, Event::Split(vec![0, 1, 2]));
+    world.run(world.now + 2 * SECOND);
+    let shares = pass(&mut world, 300, 10 * MS, &all);
+    world.at(world.now, Event::Split(vec![0; 3]));
+    world.run(world.now + 3 * SECOND);
+    let healed = pass(&mut world, 300, MS, &all);
+    let minute = pass(&mut world, 600, SECOND / 10, &all);
+    world.run(world.now + 62 * SECOND);
+    let burst = pass(&mut world, 300, MS, &all);
+    // A third of the 30 that were left for the owner, who counts three for each; one for each other; and one in three seconds.
+    assert_eq!(shares, 10 + 2 + 1);
+    // What came back in the three seconds since.
+    assert_eq!(healed, 3);
+    assert_eq!((minute, burst), (60, 60));
+}
+
+#[test]
+fn a_crash_costs_callers_one_burst_and_nothing_of_the_rate() {
+    let mut world = World::new(3, plan(60, 60, 60), 7);
+    assert_eq!(pass(&mut world, 40, 10 * MS, &[0, 1, 2]), 40);
+    let owner = world.owner();
+    let left: Vec<usize> = (0..3).filter(|node| *node != owner).collect();
+    world.at(world.now, Event::Kill(owner));
+    let unnoticed = pass(&mut world, 100, 10 * MS, &left);
+    world.tell(&left, &[], MS);
+    world.run(world.now + 3 * SECOND);
+    let noticed = pass(&mut world, 300, MS, &left);
+    let minute = pass(&mut world, 600, SECOND / 10, &left);
+    world.run(world.now + 62 * SECOND);
+    let burst = pass(&mut world, 300, MS, &left);
+    // One for each, who cannot know that the owner would have had 20 left; and what came back since.
+    assert_eq!((unnoticed, noticed), (2, 2));
+    assert_eq!((minute, burst), (60, 60));
+}
+
+#[test]
+fn where_shares_are_not_wanted_only_owners_let_pass() {
+    let mut world = World::new(3, plan(60, 60, 60), 7);
+    for node in &world.nodes {
+        node.limits.on_owner_loss(OwnerLoss::Refuse);
+    }
+    world.at(world.now, Event::Split(vec![0, 1, 2]));
+    world.run(world.now + 2 * SECOND);
+    let owner = world.owner();
+    let others: Vec<usize> = (0..3).filter(|node| *node != owner).collect();
+    assert_eq!(pass(&mut world, 100, 10 * MS, &others), 0);
+    assert_eq!(pass(&mut world, 100, MS, &[owner]), 20);
+    let alone = |node: usize| world.nodes[node].limits.fallback_total();
+    assert_eq!([alone(owner), alone(others[0]), alone(others[1])], [0, 50, 50]);
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 //! says is out of date when it comes.
 
 use super::wire::nanoseconds;
-use super::wire::{Answer, Ask, Batch, Handover, Hold, Level, Limit, MAX_ENTRIES, Reply, Spent};
+use super::wire::{Answer, Ask, Batch, Handover, Hold, Level, Limit, PART, Reply, Spent};
 use super::{Limits, Slot, Uid, Used};
 
 /// A batch that is under way.
@@ -48,24 +48,19 @@ impl Used {
     /// What `to` is told now, with these questions.
     pub(crate) fn batch(&mut self, to: &Uid, asks: Vec<Ask>, now: u128) -> Option<Sent> {
         self.advance(now);
-        let (from, boot, view) = (
-            self.peers.me().to_string(),
-            self.peers.boot(),
-            self.peers.view(),
-        );
+        let (from, boot) = (self.peers.me().to_string(), self.peers.boot());
+        let (view, seq) = (self.peers.view(), self.peers.next_seq());
         let Self { peers, hands, .. } = self;
-        let (spent, owing) = hands.owed(MAX_ENTRIES / 2, |holder| peers.is_at(to, holder));
+        let (spent, owing) = hands.owed(PART, |holder| peers.is_at(to, holder));
         let owed = self.peers.is_owed(to);
         let told = owed.then(|| self.peers.told_gone(now));
         let other = self.peers.other(to)?;
-        other.seq = other.seq.saturating_add(1);
-        let seq = other.seq;
-        let soiled: Vec<_> = other.soiled.iter().take(MAX_ENTRIES).cloned().collect();
+        let soiled: Vec<_> = other.soiled.iter().take(PART).cloned().collect();
         for holder in &soiled {
             other.soiled.remove(holder);
         }
         let handover = told.map(|gone| {
-            let part = other.outgoing.iter().take(MAX_ENTRIES);
+            let part = other.outgoing.iter().take(PART);
             let level = |(id, gcra, tat): &(super::Id, super::Gcra, u128)| Level {
                 holder: id.holder.clone(),
                 limit: Limit::from(&id.rate, *gcra),
@@ -75,7 +70,7 @@ impl Used {
                 view,
                 levels: part.map(level).collect(),
                 gone,
-                last: other.outgoing.len() <= MAX_ENTRIES && other.soiled.is_empty(),
+                last: other.outgoing.len() <= PART && other.soiled.is_empty(),
             }
         });
         let held = |used: &Self, holder: &super::Holder| {

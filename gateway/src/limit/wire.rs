@@ -3,8 +3,6 @@
 //! Plain values; bounded by [`MAX_BYTES`] and by the counts here, which [`Batch::is_bounded`] checks. Times are lengths, never
 //! points: no two gateways have one clock.
 
-use std::fmt;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -17,7 +15,9 @@ pub const MAX_BYTES: usize = 4 << 20;
 /// Questions in one batch.
 pub const MAX_ASKS: usize = 256;
 /// Other entries of each kind in one batch.
-pub(crate) const MAX_ENTRIES: usize = 4096;
+const MAX_ENTRIES: usize = 4096;
+/// So many of them are sent at once: a batch must be read and answered within milliseconds, and requests wait for the next one.
+pub(crate) const PART: usize = 512;
 /// Rates of one holder.
 const MAX_RATES: usize = 64;
 /// Requests that are granted at once.
@@ -232,61 +232,9 @@ pub(crate) fn duration(nanoseconds: u64) -> Duration {
     Duration::from_nanos(nanoseconds)
 }
 
-impl From<Holder> for String {
-    fn from(holder: Holder) -> Self {
-        match holder {
-            Holder::Key(uid) => format!("key/{uid}"),
-            Holder::User(name) => format!("user/{name}"),
-            Holder::Address(address) => format!("address/{address}"),
-        }
-    }
-}
-
-/// A text that names no holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoHolder;
-
-impl fmt::Display for NoHolder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a holder must be key/UID, user/NAME or address/ADDRESS")
-    }
-}
-
-impl TryFrom<String> for Holder {
-    type Error = NoHolder;
-
-    fn try_from(text: String) -> Result<Self, NoHolder> {
-        match text.split_once('/') {
-            Some(("key", uid)) => Ok(Self::Key(uid.into())),
-            // Whatever else is in a name, a slash too.
-            Some(("user", name)) => Ok(Self::User(name.into())),
-            Some(("address", address)) => {
-                let address: Result<IpAddr, _> = address.parse();
-                address.map(Self::Address).map_err(|_invalid| NoHolder)
-            }
-            _ => Err(NoHolder),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn holders_are_texts_on_the_way() {
-        let key = Holder::Key("u-1".into());
-        let user = Holder::User("oidc/ana@example.com".into());
-        let address = Holder::Address("2001:db8::".parse().unwrap());
-        for holder in [key, user, address] {
-            let text = serde_json::to_string(&holder).unwrap();
-            let back: Holder = serde_json::from_str(&text).unwrap();
-            assert_eq!(back, holder, "{text}");
-        }
-        for text in ["\"key\"", "\"address/x\"", "\"plan/x\"", "7"] {
-            assert!(serde_json::from_str::<Holder>(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn a_batch_has_bounds() {

@@ -1,79 +1,61 @@
-//! The connection to one other gateway, and what goes over it: one batch after the other, never two at once.
+//! What goes to one other gateway: one batch after the other, never two at once.
 //!
 //! What arrives while a batch is under way is the next one: no timer, and the more there is to ask, the more each batch asks.
-//! Without anything to ask a heartbeat goes each second. Started by `peer`.
+//! Without anything to ask a heartbeat goes. The connection is `line`'s. Started by `peer`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{PATH, Question};
+use super::Question;
+use super::line::{Line, Open};
 use crate::limit::wire::{MAX_ASKS, MAX_BYTES, Reply};
 use crate::limit::{Limits, Outcome, Replied, Sent, Uid};
 
-/// Without anything to ask.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Without anything to ask. Whoever was not heard for a second is not counted on: one that comes late must not look like that.
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(400);
 /// While it moves who owns what.
-const MOVING: Duration = Duration::from_millis(20);
+pub(crate) const MOVING: Duration = Duration::from_millis(20);
 /// While the other one has not got yet what is its own now: nobody owns that meanwhile.
-const HANDING: Duration = Duration::from_millis(1);
-/// For a connection.
-const CONNECT: Duration = Duration::from_secs(1);
-/// After one that failed.
-const AGAIN: Duration = Duration::from_millis(200);
+pub(crate) const HANDING: Duration = Duration::from_millis(1);
 /// Batches in a row without an answer before the connection is made anew.
 const FAILURES: u32 = 3;
 
 /// One link.
 pub(super) struct Link {
     pub(super) to: Uid,
-    pub(super) address: SocketAddr,
     pub(super) deadline: Duration,
     pub(super) limits: Limits,
     pub(super) asked: mpsc::Receiver<Question>,
 }
 
-type Sender = SendRequest<Full<Bytes>>;
 type Waiting = Option<oneshot::Sender<Outcome>>;
 
 impl Link {
-    /// Keeps the connection, for ever.
-    pub(super) async fn run(mut self) {
-        loop {
-            match timeout(CONNECT, connect(self.address)).await {
-                Ok(Ok((sender, connection))) => {
-                    // What ends is the talk: it notices when the connection has ended, and loses nothing of what it was saying.
-                    let driven = async {
-                        connection.await;
-                        std::future::pending::<()>().await;
-                    };
-                    tokio::select! {
-                        () = driven => {}
-                        () = self.talk(sender) => {}
-                    }
-                }
-                Ok(Err(error)) => tracing::debug!(peer = %self.to, %error, "not connected"),
-                Err(_) => tracing::debug!(peer = %self.to, "not connected in time"),
-            }
-            self.lost();
-            sleep(AGAIN).await;
+    /// Talks over `line` and keeps it, for ever.
+    pub(super) async fn run(mut self, line: Line) {
+        tokio::select! {
+            () = line.keep() => {}
+            () = self.talk(&line) => {}
         }
     }
 
-    /// Until too much fails.
-    async fn talk(&mut self, mut sender: Sender) {
+    async fn talk(&mut self, line: &Line) {
         let mut failures = 0;
-        while failures < FAILURES {
+        loop {
+            if line.current().is_none() {
+                self.lost();
+                line.opened().await;
+                failures = 0;
+            }
             let (asks, waiting): (Vec<_>, Vec<Waiting>) = self.gather(failures).await.unzip();
+            // Perhaps another one by now.
+            let Some(mut open) = line.current() else {
+                continue;
+            };
             let batch = {
                 let mut used = self.limits.lock();
                 let now = used.now(Instant::now().into_std());
@@ -88,7 +70,7 @@ impl Link {
                 to: Uid::clone(&self.to),
                 sent: Some(sent),
             };
-            let answered = timeout(self.deadline, under_way.post(&mut sender)).await;
+            let answered = timeout(self.deadline, under_way.post(&mut open)).await;
             match (answered, under_way.sent.take()) {
                 (Ok(Some(reply)), Some(sent)) => {
                     failures = 0;
@@ -99,6 +81,9 @@ impl Link {
                     under_way.sent = sent;
                     // Who waits learns it when its sender is dropped.
                 }
+            }
+            if failures >= FAILURES || open.is_over() {
+                line.broken();
             }
         }
     }
@@ -169,20 +154,6 @@ impl Link {
     }
 }
 
-async fn connect(
-    address: SocketAddr,
-) -> anyhow::Result<(Sender, impl Future<Output = ()> + use<>)> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await?;
-    let driven = async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to a peer has ended");
-        }
-    };
-    Ok((sender, driven))
-}
-
 /// A batch that nobody has answered yet. Dropped so, for whatever reason, all that it says has to be said again.
 struct UnderWay {
     limits: Limits,
@@ -192,22 +163,16 @@ struct UnderWay {
 
 impl UnderWay {
     /// Sends it and waits for the reply; `None` if there is none, or none that is understood.
-    async fn post(&self, sender: &mut Sender) -> Option<Reply> {
+    async fn post(&self, open: &mut Open) -> Option<Reply> {
         let body = serde_json::to_vec(&self.sent.as_ref()?.batch).ok()?;
-        sender.ready().await.ok()?;
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(format!("http://peer{PATH}"))
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .ok()?;
-        let response = sender.send_request(request).await.ok()?;
-        if response.status() != StatusCode::OK {
-            let status = response.status().as_u16();
-            tracing::debug!(status, "a peer has refused a batch");
-            return None;
-        }
-        let body = Limited::new(response.into_body(), MAX_BYTES);
+        let answer = match open.post(Bytes::from(body)).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(peer = %self.to, "{error:#}");
+                return None;
+            }
+        };
+        let body = Limited::new(answer.into_body(), MAX_BYTES);
         let bytes = body.collect().await.ok()?.to_bytes();
         serde_json::from_slice(&bytes).ok()
     }

@@ -20,7 +20,7 @@ use self::look::{Look, What, look};
 use super::authenticate::Caller;
 use crate::limit::wire::{Ask, Limit, duration};
 use crate::limit::{
-    Gcra, Holder, Id, Limits, Outcome, Place, Quota, Ready, Refusal, Slot, Used, block, headers,
+    Gcra, Holder, Id, Limits, Outcome, OwnerLoss, Place, Quota, Ready, Refusal, Slot, Used, block, headers,
 };
 use crate::peer::Links;
 use crate::table::{Deployment, Plan, Table};
@@ -176,6 +176,11 @@ pub(crate) fn decide(
         .filter(|look| !look.shadow)
         .filter_map(|look| Some((look.wait?, look)))
         .max_by_key(|(wait, _)| *wait);
+    let is_alone = |standing: &Standing| matches!(standing, Standing::Share { .. } | Standing::Lost);
+    let is_decided = refused.is_some() || question.is_none();
+    if is_decided && cases.iter().any(|(_, standing, _)| is_alone(standing)) {
+        used.fallbacks = used.fallbacks.saturating_add(1);
+    }
     if let Some((retry_after, look)) = refused {
         let refusal = Refusal {
             policy: look.policy(),
@@ -237,6 +242,8 @@ enum Standing {
     /// By another one, which has granted it: before, or for this request.
     InHand,
     Granted,
+    /// By another one that cannot be asked, and without it nothing passes.
+    Lost,
     /// By another one, which has no room.
     Refused {
         waits: Vec<Option<Duration>>,
@@ -263,6 +270,10 @@ fn stand(
     let share = |used: &Used| Standing::Share {
         whole: used.peers.len() as u64,
     };
+    let lost = |used: &Used, share| match used.owner_loss {
+        OwnerLoss::Share => share,
+        OwnerLoss::Refuse => Standing::Lost,
+    };
     match used.peers.place(holder, now) {
         Place::Here { part, whole } => {
             if whole > 1 {
@@ -270,13 +281,14 @@ fn stand(
             }
             (Standing::Here { part, whole }, None)
         }
-        Place::Lost { whole } => (Standing::Share { whole }, None),
+        Place::Lost { whole } => (lost(used, Standing::Share { whole }), None),
         Place::There => {
             if !matches!(fate, Fate::Open) {
-                return (share(used), None);
+                return (lost(used, share(used)), None);
             }
             let count = used.in_flight(holder);
             let Some(hand) = used.hands.of(holder, now) else {
+                // Its owner is there; it is this gateway that has no room to remember what it said.
                 return (share(used), None);
             };
             match hand.ready(plan, count, now) {
@@ -322,7 +334,7 @@ fn charge(
     now: u128,
 ) -> Option<u32> {
     let holder = &policy.holder;
-    let counted = matches!(standing, Standing::Share { .. } | Standing::Refused { .. });
+    let counted = !matches!(standing, Standing::Here { .. } | Standing::InHand | Standing::Granted);
     if counted && policy.plan.concurrency.is_some() {
         // The owner does not know of this place yet.
         used.peers.soil(holder);
@@ -347,7 +359,10 @@ fn charge(
                             used.hands.owe(holder);
                         }
                     }
-                    Standing::InHand | Standing::Granted | Standing::Refused { .. } => {}
+                    Standing::InHand
+                    | Standing::Granted
+                    | Standing::Lost
+                    | Standing::Refused { .. } => {}
                 }
             }
         }
@@ -357,6 +372,7 @@ fn charge(
         Standing::Here { .. }
         | Standing::Share { .. }
         | Standing::Granted
+        | Standing::Lost
         | Standing::Refused { .. } => None,
     }
 }

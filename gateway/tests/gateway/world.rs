@@ -11,7 +11,7 @@ use aimass_chassis::shutdown::Stop;
 use aimass_gateway::app::{Parts, State, app};
 use aimass_gateway::config::Settings;
 use aimass_gateway::limit::Bounds;
-use aimass_gateway::peer::{DEADLINE, Links};
+use aimass_gateway::peer::Links;
 use aimass_gateway::phase::record::{AccessLog, Writer};
 use aimass_gateway::review::Reviewer;
 use aimass_gateway::table::{
@@ -149,7 +149,7 @@ impl Setup {
             limits: Limits::default(),
             tls: None,
             reviewer: None,
-            links: Links::new(DEADLINE),
+            links: Links::none(),
         }
     }
 

@@ -23,7 +23,6 @@ pub(crate) struct Other {
     pub(super) view: u64,
     pub(super) boot: u64,
     pub(super) seen: u64,
-    pub(crate) seq: u64,
     /// What was handed over to it was taken; what it hands over has come.
     pub(super) sent: bool,
     pub(super) came: bool,
@@ -44,7 +43,6 @@ impl Other {
             view: 0,
             boot: 0,
             seen: 0,
-            seq: 0,
             sent: false,
             came: false,
             outgoing: Vec::new(),

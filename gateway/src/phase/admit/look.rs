@@ -13,6 +13,8 @@ use crate::table::Rate;
 const IN_FLIGHT: &str = "inflight";
 /// Nobody knows when a request ends: who was refused for those in flight may try again after this.
 const IN_FLIGHT_RETRY: Duration = Duration::from_secs(1);
+/// An owner that cannot be asked is looked for all the time.
+const OWNER_RETRY: Duration = Duration::from_secs(1);
 
 /// One limit, as it is before the request.
 pub(super) struct Look<'a> {
@@ -64,6 +66,7 @@ pub(super) fn look<'a>(
                 (gcra, tat, gcra.take(tat, now).err())
             }
             Standing::InHand | Standing::Granted => (whole, told(), None),
+            Standing::Lost => (whole, told(), Some(OWNER_RETRY)),
             Standing::Refused { waits, .. } => {
                 (whole, told(), waits.get(number).copied().flatten())
             }
@@ -89,6 +92,7 @@ pub(super) fn look<'a>(
                 (allowed, count, count >= allowed)
             }
             Standing::InHand | Standing::Granted => (limit, told(), false),
+            Standing::Lost => (limit, told(), true),
             Standing::Refused { full, .. } => (limit, told(), *full),
         };
         looks.push(Look {

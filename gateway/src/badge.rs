@@ -1,0 +1,123 @@
+//! This gateway's own token: what it shows where it speaks to other gateways.
+//!
+//! The kubelet keeps it in a file, and writes a new one there before it ends. So it is read whenever there is somebody to show it
+//! to, and never kept for longer than a connection. Read by `run`, which learns from it who this gateway is, and by `peer`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use http::HeaderValue;
+use jiff::Timestamp;
+
+use crate::doorman::AUDIENCE;
+use crate::jwt::Jwt;
+use crate::key::MAX_CREDENTIAL;
+
+/// Where the token is.
+#[derive(Debug)]
+pub struct Badge(PathBuf);
+
+/// The token of this moment.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// The value of `authorization`; it is not printed.
+    pub authorization: HeaderValue,
+    /// The user that the API server will say it is.
+    pub user: Arc<str>,
+    /// How long it will be good.
+    pub left: Duration,
+}
+
+impl Badge {
+    /// A file with a token.
+    #[must_use]
+    pub const fn new(file: PathBuf) -> Self {
+        Self(file)
+    }
+
+    /// Reads it at `now`.
+    ///
+    /// # Errors
+    /// There is none, or one that is over or meant for others.
+    pub async fn read(&self, now: Timestamp) -> anyhow::Result<Shown> {
+        let path = self.0.display();
+        let failed = || format!("failed to read this gateway's token from {path}");
+        let size = tokio::fs::metadata(&self.0).await.with_context(failed)?;
+        let size = size.len();
+        ensure!(
+            size <= MAX_CREDENTIAL as u64,
+            "{path} must have at most {MAX_CREDENTIAL} bytes, has {size}"
+        );
+        let text = tokio::fs::read_to_string(&self.0)
+            .await
+            .with_context(failed)?;
+        shown(text.trim(), now).with_context(|| {
+            format!("{path} must hold a token of a ServiceAccount for audience {AUDIENCE} that is not over")
+        })
+    }
+}
+
+fn shown(text: &str, now: Timestamp) -> Option<Shown> {
+    let jwt = Jwt::parse(text)?;
+    let left = jwt.time_left(AUDIENCE, now)?;
+    let mut authorization = HeaderValue::try_from(format!("Bearer {text}")).ok()?;
+    authorization.set_sensitive(true);
+    Some(Shown {
+        authorization,
+        user: jwt.subject()?.into(),
+        left,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    const USER: &str = "system:serviceaccount:aimass-system:aimass-gateway";
+
+    fn token(audience: &str, end: i64) -> String {
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        let claims = format!(r#"{{"aud":["{audience}"],"exp":{end},"sub":"{USER}"}}"#);
+        format!("{}.{}.c2ln", encode(r#"{"alg":"RS256"}"#), encode(&claims))
+    }
+
+    async fn read(text: &str) -> anyhow::Result<Shown> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, text).unwrap();
+        let now = Timestamp::from_second(1000).unwrap();
+        Badge::new(file).read(now).await
+    }
+
+    #[tokio::test]
+    async fn a_token_says_who_this_gateway_is_and_until_when() {
+        let token = token(AUDIENCE, 1600);
+        let shown = read(&format!("{token}\n")).await.unwrap();
+        assert_eq!(&*shown.user, USER);
+        assert_eq!(shown.left, Duration::from_secs(600));
+        assert_eq!(shown.authorization, format!("Bearer {token}"));
+        assert!(!format!("{shown:?}").contains(&token));
+    }
+
+    #[tokio::test]
+    async fn what_the_others_would_not_take_is_not_shown() {
+        for text in [
+            String::new(),
+            "no token".to_owned(),
+            token(AUDIENCE, 1000),
+            token("aimass", 1600),
+            "a".repeat(MAX_CREDENTIAL + 1),
+        ] {
+            let error = format!("{:#}", read(&text).await.unwrap_err());
+            assert!(error.contains("must h"), "{error}");
+        }
+        let nowhere = Badge::new(PathBuf::from("/nowhere/token"));
+        let error = nowhere.read(Timestamp::UNIX_EPOCH).await.unwrap_err();
+        assert!(format!("{error:#}").contains("/nowhere/token"));
+    }
+}
