@@ -20,6 +20,7 @@ pub use self::redirect::redirect;
 use crate::config::Settings;
 use crate::limit::{Bounds, Limits, Strangers};
 use crate::metrics::{Metrics, Watched};
+use crate::peer::Links;
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
@@ -41,6 +42,7 @@ struct Shared {
     retired: Mutex<Retired>,
     signals: Signals,
     limits: Limits,
+    links: Links,
     strangers: Strangers,
     reviews: Option<Reviews>,
     pods: Pods,
@@ -68,9 +70,15 @@ pub struct Parts {
 }
 
 impl State {
-    /// With an empty table, and its metrics registered in `registry`.
+    /// With an empty table, and its metrics registered in `registry`. It counts limits for itself.
     #[must_use]
     pub fn new(parts: Parts, registry: &mut Registry) -> Self {
+        Self::with_links(parts, registry, Links::none())
+    }
+
+    /// The same for one of several gateways, which `links` lead to.
+    #[must_use]
+    pub fn with_links(parts: Parts, registry: &mut Registry, links: Links) -> Self {
         let Parts {
             settings,
             bounds,
@@ -86,7 +94,7 @@ impl State {
             domain: settings.domain.clone(),
             default_project: settings.default_project.clone(),
         };
-        let metrics = Metrics::register(registry, Arc::new(watched));
+        let metrics = Metrics::register(registry, Arc::new(watched), links.times().clone());
         let reviews = |reviewer| Reviews::new(reviewer, metrics.review_times());
         let reviews = reviewer.map(reviews);
         Self(Arc::new(Shared {
@@ -96,6 +104,7 @@ impl State {
             retired: Mutex::default(),
             signals: Signals::new(metrics.signals_readers.clone()),
             limits,
+            links,
             strangers: Strangers::new(bounds),
             reviews,
             pods: Pods::new(),
@@ -163,6 +172,12 @@ impl State {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The other gateways.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.0.links
     }
 
     /// What addresses have done, whoever called.

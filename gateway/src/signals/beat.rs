@@ -166,7 +166,10 @@ fn load(revision: &Revision, now: Instant, length: Duration) -> Option<Load> {
     if !is_name(&revision.name) {
         return None;
     }
-    let load = revision.live.meter.take(now, length, endpoints(revision, now))?;
+    let load = revision
+        .live
+        .meter
+        .take(now, length, endpoints(revision, now))?;
     Some(Load {
         revision: revision.name.as_ref().to_owned(),
         ..load

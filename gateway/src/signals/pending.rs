@@ -260,10 +260,17 @@ mod tests {
                 Message::Hello(hello) => format!("hello {}", hello.table),
                 Message::Full(full) => {
                     let (part, parts) = (full.part, full.parts);
-                    format!("{} full {part}/{parts} {}", full.seq, full.deployments.len())
+                    format!(
+                        "{} full {part}/{parts} {}",
+                        full.seq,
+                        full.deployments.len()
+                    )
                 }
                 Message::Report(report) => {
-                    let arrived = report.deployments.iter().map(|seen| seen.revisions[0].arrived);
+                    let arrived = report
+                        .deployments
+                        .iter()
+                        .map(|seen| seen.revisions[0].arrived);
                     let arrived = arrived.sum::<u32>();
                     format!("{} report {} {arrived}", report.seq, report.span_ms)
                 }
@@ -284,7 +291,13 @@ mod tests {
         pending.wake(&"u".into(), &"r".into(), 1, now);
         pending.wake(&"u".into(), &"r".into(), 2, now);
         pending.open(opening(hello(812), taken(2)), now);
-        let expect = ["hello 812", "1 full 1/1 2", "2 wake u 2", "3 report 1000 3", "4 keys k1 k2"];
+        let expect = [
+            "hello 812",
+            "1 full 1/1 2",
+            "2 wake u 2",
+            "3 report 1000 3",
+            "4 keys k1 k2",
+        ];
         assert_eq!(lines(&mut pending, now), expect);
         assert_eq!(pending.next(now), Next::Nothing);
         pending.span(span(1), now);

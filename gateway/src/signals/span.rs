@@ -279,7 +279,10 @@ mod tests {
             endpoints: (1, 0),
             ..load("a", 1000)
         };
-        let mut both = span(1000, vec![("u", 1, vec![lasting.clone()]), ("v", 1, vec![])]);
+        let mut both = span(
+            1000,
+            vec![("u", 1, vec![lasting.clone()]), ("v", 1, vec![])],
+        );
         both.merge(span(1000, vec![("w", 5, vec![load("c", 800)])]));
         both.merge(span(2000, vec![("v", 2, vec![load("b", 4000)])]));
         let mean = |uid: &str| {

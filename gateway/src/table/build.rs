@@ -18,6 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Deployment, Key, Plan, Table};
+use crate::limit::Member;
 use cut::{Credentials, Model, Slice};
 use store::{Event, Name, Scope, Store};
 
@@ -29,6 +30,8 @@ const KEYS: usize = 100_000;
 const PLANS: usize = 10_000;
 /// EndpointSlices at most.
 const SLICES: usize = 100_000;
+/// EndpointSlices of gateways at most.
+const PEERS: usize = 100;
 
 /// Something that is not obeyed, and why: for the log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,11 +55,13 @@ pub enum Kind {
     Key,
     /// `usageplans.aimass.dev`
     Plan,
+    /// `endpointslices.discovery.k8s.io` of the gateways themselves
+    Peer,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Model, Self::Slice, Self::Key, Self::Plan];
+    pub const ALL: [Self; 5] = [Self::Model, Self::Slice, Self::Key, Self::Plan, Self::Peer];
 
     /// As Kubernetes writes it.
     #[must_use]
@@ -66,6 +71,7 @@ impl Kind {
             Self::Slice => "EndpointSlice",
             Self::Key => "APIKey",
             Self::Plan => "UsagePlan",
+            Self::Peer => "EndpointSlice of gateways",
         }
     }
 }
@@ -81,6 +87,8 @@ pub enum Change {
     Key(Event<Credentials>),
     /// Of UsagePlans.
     Plan(Event<Arc<Plan>>),
+    /// Of EndpointSlices of the gateways.
+    Peer(Event<Vec<Member>>),
 }
 
 /// What the next table cannot take over from the one before.
@@ -89,6 +97,7 @@ struct Changed {
     models: HashSet<Name>,
     keys: bool,
     plans: bool,
+    peers: bool,
     /// How much is not obeyed.
     nacks: bool,
 }
@@ -100,6 +109,7 @@ pub struct Objects {
     slices: Store<Slice>,
     keys: Store<Credentials>,
     plans: Store<Arc<Plan>>,
+    peers: Store<Vec<Member>>,
     /// The slices of each model.
     slices_of: HashMap<Name, BTreeSet<Name>>,
     /// Credentials whose ids are those of older objects, when keys were last built.
@@ -114,6 +124,7 @@ impl Default for Objects {
             slices: Store::new(SLICES),
             keys: Store::new(KEYS),
             plans: Store::new(PLANS),
+            peers: Store::new(PEERS),
             slices_of: HashMap::new(),
             lost_ids: 0,
             changed: Changed::default(),
@@ -130,6 +141,7 @@ impl Objects {
             slices,
             keys,
             plans,
+            peers,
             slices_of,
             lost_ids: _,
             changed,
@@ -170,6 +182,10 @@ impl Objects {
                 let refused = plans.apply(scope, event, |_, _, _| changed.plans = true);
                 (Kind::Plan, refused)
             }
+            Change::Peer(event) => {
+                let refused = peers.apply(scope, event, |_, _, _| changed.peers = true);
+                (Kind::Peer, refused)
+            }
         };
         self.changed.nacks |= self.refused() != before;
         let nack = |(object, text)| Nack { kind, object, text };
@@ -183,6 +199,7 @@ impl Objects {
             slices,
             keys,
             plans,
+            peers,
             slices_of: _,
             lost_ids: _,
             changed: _,
@@ -192,6 +209,7 @@ impl Objects {
             slices.refused(),
             keys.refused(),
             plans.refused(),
+            peers.refused(),
         ];
         objects.iter().sum()
     }
@@ -203,9 +221,18 @@ impl Objects {
             models,
             keys,
             plans,
+            peers: _, // in no table: see `peers`
             nacks,
         } = &self.changed;
         *keys || *plans || *nacks || !models.is_empty()
+    }
+
+    /// The gateways that there are, if that has changed since the last call.
+    #[must_use]
+    pub fn peers(&mut self) -> Option<Vec<Member>> {
+        let changed = std::mem::take(&mut self.changed.peers);
+        let members = || self.peers.iter().flat_map(|(_, slice)| slice.value.clone());
+        changed.then(|| members().collect())
     }
 
     /// The table of what is known now. What has not changed since the last call is shared with `previous`, which must be what
@@ -214,7 +241,9 @@ impl Objects {
     /// O(objects): a lookup for each model, and everything else only for those that changed.
     #[must_use]
     pub fn build(&mut self, previous: &Table) -> (Table, Vec<Nack>) {
+        let peers = self.changed.peers;
         let changed = std::mem::take(&mut self.changed);
+        self.changed.peers = peers;
         let first = previous.version == 0;
         let mut nacks = Vec::new();
         let models = self.build_models(previous, &changed, &mut nacks);

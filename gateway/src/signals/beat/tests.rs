@@ -76,7 +76,10 @@ fn all_models_are_told_once_and_then_what_changes() {
     assert_eq!(world.second(), ["a/x 41 []", "a/y 0 []"]);
     assert_eq!(world.all(), ["a/x 41", "a/y 0"]);
     assert_eq!(world.second(), [""; 0]);
-    let request = world.table.models["a"]["x"].revisions[1].live.meter.assign();
+    let request = world.table.models["a"]["x"].revisions[1]
+        .live
+        .meter
+        .assign();
     assert_eq!(world.second(), ["a/x 41 [aaaaaaaa 1]"]);
     assert_eq!(world.second(), ["a/x 41 [aaaaaaaa 1]"], "it is still there");
     request.end(Outcome::Ok, world.now);
@@ -95,7 +98,11 @@ fn a_version_is_told_when_it_is_obeyed() {
     assert_eq!(world.second(), ["a/x 2 []"]);
     world.swap(vec![model("y", 1)]);
     assert_eq!(world.second(), [""; 0]);
-    assert_eq!(world.all(), ["a/y 1"], "nothing is said of those that are gone");
+    assert_eq!(
+        world.all(),
+        ["a/y 1"],
+        "nothing is said of those that are gone"
+    );
 }
 
 #[test]
@@ -110,8 +117,16 @@ fn spans_are_whole_milliseconds_and_lose_none() {
 #[test]
 fn what_the_operator_would_not_take_is_not_told() {
     let mut odd = model("odd", -3);
-    odd.revisions = vec![revision("short", 1), revision("UPPERCAS", 2), revision(A, 3)];
-    let requests: Vec<_> = odd.revisions.iter().map(|r| r.live.meter.assign()).collect();
+    odd.revisions = vec![
+        revision("short", 1),
+        revision("UPPERCAS", 2),
+        revision(A, 3),
+    ];
+    let requests: Vec<_> = odd
+        .revisions
+        .iter()
+        .map(|r| r.live.meter.assign())
+        .collect();
     let mut long = model("long", 1);
     long.uid = "u".repeat(65).into();
     let mut world = World::new(vec![odd, long]);

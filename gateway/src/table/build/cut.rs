@@ -2,6 +2,8 @@
 //!
 //! Pure. Called by `watch` for each object before it is kept: at 10,000 models what is not needed is most of the memory.
 
+mod peers;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -21,6 +23,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use self::peers::peers;
 use crate::table::{Access, EndpointState, Key, Network, Plan, Rate, Retry, Unready};
 
 /// The name of the port that predictions are asked on.

@@ -176,8 +176,9 @@ impl<V> Store<V> {
         seen: Seen<V>,
         changed: impl FnMut(&Name, Option<&V>, Option<&V>),
     ) -> Vec<(Name, String)> {
-        let is_known =
-            |held: &Held<V>| held.uid == seen.uid && held.version >= seen.version && seen.version > 0;
+        let is_known = |held: &Held<V>| {
+            held.uid == seen.uid && held.version >= seen.version && seen.version > 0
+        };
         if self.held.get(&seen.name).is_some_and(is_known) {
             return Vec::new();
         }
@@ -298,7 +299,10 @@ mod tests {
         assert_eq!(after(vec![put("a/x", "1", 3, Ok(1))]), 0);
         assert_eq!(after(vec![put("a/x", "1", 4, Err("bad"))]), 1);
         assert_eq!(after(vec![put("a/x", "1", 3, Ok(1))]), 1, "it is older");
-        assert_eq!(after(vec![put("a/y", "2", 5, Ok(1)), put("a/z", "3", 6, Ok(1))]), 2);
+        assert_eq!(
+            after(vec![put("a/y", "2", 5, Ok(1)), put("a/z", "3", 6, Ok(1))]),
+            2
+        );
         assert_eq!(after(vec![gone("a/z", "3"), gone("a/x", "0")]), 1);
         assert_eq!(after(vec![gone("a/x", "1")]), 0);
         assert_eq!(after(vec![put("a/x", "4", 7, Err("bad"))]), 1);

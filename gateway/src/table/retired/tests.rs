@@ -56,7 +56,10 @@ fn what_nobody_holds_is_obeyed_at_once() {
     assert_eq!(world.obeyed(), [41]);
     world.swap(&[("x", 42), ("y", 1)]);
     assert_eq!(world.obeyed(), [42, 1]);
-    assert_eq!((world.retired.obeyed().held, world.retired.settled()), (0, 1));
+    assert_eq!(
+        (world.retired.obeyed().held, world.retired.settled()),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -104,7 +107,11 @@ fn a_model_that_was_gone_for_a_while_is_the_same_one() {
     world.swap(&[("x", 2)]);
     assert_eq!(world.obeyed(), [1]);
     drop(request);
-    assert_eq!(world.obeyed(), [1], "a table without it may not be older: nobody knows it any more");
+    assert_eq!(
+        world.obeyed(),
+        [1],
+        "a table without it may not be older: nobody knows it any more"
+    );
     drop(other);
     assert_eq!(world.obeyed(), [2]);
 }
@@ -172,7 +179,10 @@ fn once_a_version_is_obeyed_no_request_goes_by_another_one_and_all_is_counted() 
                 let all = retired.obeyed().traffic_version(&next.models["a"]["x"]);
                 obeyed.store(all, Ordering::Release);
                 let decided = usize::try_from(all).unwrap();
-                let before: u64 = counts[..decided].iter().map(|c| c.load(Ordering::Relaxed)).sum();
+                let before: u64 = counts[..decided]
+                    .iter()
+                    .map(|c| c.load(Ordering::Relaxed))
+                    .sum();
                 seen.push((decided, before));
             }
         }
@@ -181,8 +191,14 @@ fn once_a_version_is_obeyed_no_request_goes_by_another_one_and_all_is_counted() 
             request.join().unwrap();
         }
         for (decided, before) in seen {
-            let after: u64 = counts[..decided].iter().map(|c| c.load(Ordering::Relaxed)).sum();
-            assert_eq!(before, after, "what was decided before {decided} was counted then");
+            let after: u64 = counts[..decided]
+                .iter()
+                .map(|c| c.load(Ordering::Relaxed))
+                .sum();
+            assert_eq!(
+                before, after,
+                "what was decided before {decided} was counted then"
+            );
         }
     });
 }
