@@ -21,8 +21,10 @@ use crate::shutdown::Stop;
 /// How long the data runtime may be silent before `/livez` fails.
 const HEARTBEAT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Probes and scrapes are few; their connections must not use up the process's files.
-const CONNECTIONS: usize = 64;
+/// Probes and scrapes are few, and so are other gateways; their connections must not use up the process's files.
+const CONNECTIONS: usize = 256;
+/// Whoever reads here is near: for so long nothing of an answer need be taken.
+const WRITE: Duration = Duration::from_secs(5);
 /// How long an answer under way may take when the process ends.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -80,6 +82,7 @@ pub fn start(address: SocketAddr, admin: Admin) -> anyhow::Result<Handle> {
                 };
                 let limits = Limits {
                     connections: CONNECTIONS,
+                    write: WRITE,
                     ..Limits::default()
                 };
                 listener::serve(listener, routes(admin), limits, stopped, GRACE).await;
@@ -153,11 +156,13 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 }
 
 async fn show_metrics(State(admin): State<Admin>) -> Response {
-    (
-        [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)],
-        metrics::encode(&admin.registry),
-    )
-        .into_response()
+    // Beside this thread: thousands of series take longer than others on this port may have to wait.
+    let encode = move || metrics::encode(&admin.registry);
+    match tokio::task::spawn_blocking(encode).await {
+        Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
+        // It panicked, which is logged.
+        Err(_panic) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 #[cfg(test)]

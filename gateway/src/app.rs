@@ -6,7 +6,7 @@
 mod chance;
 mod redirect;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::shutdown::Stop;
@@ -20,12 +20,15 @@ pub use self::redirect::redirect;
 use crate::config::Settings;
 use crate::limit::{Bounds, Limits, Strangers};
 use crate::metrics::{Metrics, Watched};
+use crate::peer::Links;
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
 use crate::phase::{self, websocket};
 use crate::review::{Reviewer, Reviews};
+use crate::signals::Signals;
 use crate::table::Table;
+use crate::table::retired::{Obeyed, Retired};
 use crate::tls::Certificate;
 
 /// What all requests share; clones share it.
@@ -36,7 +39,10 @@ struct Shared {
     settings: Settings,
     addresses: Addresses,
     table: Arc<ArcSwap<Table>>,
+    retired: Mutex<Retired>,
+    signals: Signals,
     limits: Limits,
+    links: Links,
     strangers: Strangers,
     reviews: Option<Reviews>,
     pods: Pods,
@@ -64,9 +70,15 @@ pub struct Parts {
 }
 
 impl State {
-    /// With an empty table, and its metrics registered in `registry`.
+    /// With an empty table, and its metrics registered in `registry`. It counts limits for itself.
     #[must_use]
     pub fn new(parts: Parts, registry: &mut Registry) -> Self {
+        Self::with_links(parts, registry, Links::none())
+    }
+
+    /// The same for one of several gateways, which `links` lead to.
+    #[must_use]
+    pub fn with_links(parts: Parts, registry: &mut Registry, links: Links) -> Self {
         let Parts {
             settings,
             bounds,
@@ -82,14 +94,17 @@ impl State {
             domain: settings.domain.clone(),
             default_project: settings.default_project.clone(),
         };
-        let metrics = Metrics::register(registry, Arc::new(watched));
+        let metrics = Metrics::register(registry, Arc::new(watched), links.times().clone());
         let reviews = |reviewer| Reviews::new(reviewer, metrics.review_times());
         let reviews = reviewer.map(reviews);
         Self(Arc::new(Shared {
             settings,
             addresses,
             table,
+            retired: Mutex::default(),
+            signals: Signals::new(metrics.signals_readers.clone()),
             limits,
+            links,
             strangers: Strangers::new(bounds),
             reviews,
             pods: Pods::new(),
@@ -121,13 +136,48 @@ impl State {
 
     /// Requests that come from now on are answered by `table`.
     pub fn swap(&self, table: Table) {
-        self.0.table.store(Arc::new(table));
+        let table = Arc::new(table);
+        let mut retired = self.retired();
+        let old = self.0.table.swap(Arc::clone(&table));
+        retired.replace(&old, &table);
+    }
+
+    /// The table now, and how much of it all requests obey. Whoever reads counters afterwards finds all there that older tables
+    /// have decided.
+    #[must_use]
+    pub fn obeyed(&self) -> (Arc<Table>, Obeyed) {
+        let mut retired = self.retired();
+        (self.table(), retired.obeyed())
+    }
+
+    /// How many changes of traffic all requests have come to obey.
+    #[must_use]
+    pub fn settled(&self) -> u64 {
+        self.retired().settled()
+    }
+
+    fn retired(&self) -> MutexGuard<'_, Retired> {
+        // Each step leaves it whole.
+        let retired = self.0.retired.lock();
+        retired.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the operator is told.
+    #[must_use]
+    pub fn signals(&self) -> &Signals {
+        &self.0.signals
     }
 
     /// What callers have used of their limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The other gateways.
+    #[must_use]
+    pub fn links(&self) -> &Links {
+        &self.0.links
     }
 
     /// What addresses have done, whoever called.

@@ -64,6 +64,28 @@ pub struct CommandLine {
     /// File with the address of a cluster and credentials for it. Default: the cluster that this runs in, else kubectl's.
     #[arg(long, env = "AIMASS_KUBECONFIG")]
     pub kubeconfig: Option<String>,
+    /// The uid of this gateway's pod: with it limits are counted together with the gateways that the Service aimass-gateway-peers of
+    /// --pod-namespace names. Default: this gateway counts for itself.
+    #[arg(long, env = "AIMASS_POD_UID")]
+    pub pod_uid: Option<String>,
+    /// The namespace of this gateway's pod.
+    #[arg(long, env = "AIMASS_POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
+    /// File with a token of this gateway's ServiceAccount for audience aimass-gateway: what it shows to the others. They are of the
+    /// same account, and let in nobody else. It is read anew for each connection.
+    #[arg(long, env = "AIMASS_PEER_TOKEN_FILE")]
+    pub peer_token_file: Option<String>,
+    /// The user that may read what the gateways see of the load: the operator's ServiceAccount, as in
+    /// system:serviceaccount:NAMESPACE:NAME. Default: nobody, and models are not scaled by their load.
+    #[arg(long, env = "AIMASS_SIGNALS_READER")]
+    pub signals_reader: Option<String>,
+    /// File with a token of this gateway's ServiceAccount for audience aimass-operator: what it shows to whoever reads. It is read
+    /// anew for each connection.
+    #[arg(long, env = "AIMASS_OPERATOR_TOKEN_FILE")]
+    pub operator_token_file: Option<String>,
+    /// While the gateway that counts a caller cannot be asked: share (each gateway lets pass its part of the limit) or refuse (429).
+    #[arg(long, env = "AIMASS_ON_OWNER_LOSS", default_value = "share")]
+    pub on_owner_loss: String,
     /// The admin port.
     #[command(flatten)]
     pub admin: AdminArgs,

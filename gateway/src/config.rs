@@ -2,6 +2,8 @@
 //!
 //! Pure. Called by `start.rs`; what comes out is passed down and never changed.
 
+mod operator;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use aimass_chassis::traces::Export;
 use aimass_chassis::units;
 use aimass_crds::network::Cidr;
 
+pub use self::operator::Operator;
 use crate::args::CommandLine;
+use crate::limit::OwnerLoss;
 use crate::table::Network;
 
 /// What the gateway does.
@@ -38,8 +42,25 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// The cluster, if it is not the one around.
     pub kubeconfig: Option<PathBuf>,
+    /// Which pod this is, if it counts limits together with others.
+    pub pod: Option<Pod>,
+    /// What holds while another one cannot be asked that counts.
+    pub owner_loss: OwnerLoss,
+    /// Who reads what this gateway sees, if anybody; then `pod` is known, too.
+    pub operator: Option<Operator>,
     /// Where traces are sent, if anywhere.
     pub traces: Option<Export>,
+}
+
+/// A gateway's own pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pod {
+    /// `metadata.uid`
+    pub uid: Arc<str>,
+    /// `metadata.namespace`
+    pub namespace: Arc<str>,
+    /// The token that it shows to the other gateways.
+    pub token_file: PathBuf,
 }
 
 /// How requests are answered.
@@ -107,6 +128,12 @@ impl TryFrom<CommandLine> for Config {
             drain_delay,
             shutdown_grace,
             kubeconfig,
+            pod_uid,
+            pod_namespace,
+            peer_token_file,
+            signals_reader,
+            operator_token_file,
+            on_owner_loss,
             admin,
             log: _, // used by `start` before anything else
             traces,
@@ -136,6 +163,9 @@ impl TryFrom<CommandLine> for Config {
             trusted_proxies: p.networks("--trusted-proxies", &trusted_proxies),
             access_log_sample: p.share("--access-log-sample", &access_log_sample),
         };
+        let pod = p.pod([pod_uid, pod_namespace, peer_token_file].map(given));
+        let operator = [signals_reader, operator_token_file].map(given);
+        let operator = p.operator(operator, pod.is_some());
         let namespaces = namespaces.iter().filter(|name| !name.is_empty());
         let namespaces = namespaces.map(|name| p.label("--namespaces", name));
         let config = Self {
@@ -149,6 +179,9 @@ impl TryFrom<CommandLine> for Config {
             drain_delay: p.duration("--drain-delay", &drain_delay),
             shutdown_grace: p.duration("--shutdown-grace", &shutdown_grace),
             kubeconfig: given(kubeconfig).map(PathBuf::from),
+            pod,
+            owner_loss: p.owner_loss(&on_owner_loss),
+            operator,
             traces: Export::of(&traces, &mut problems),
         };
         if problems.is_empty() {
@@ -239,6 +272,42 @@ impl Checker<'_> {
             self.0.add(flag, &rule);
         }
         text.into()
+    }
+
+    /// All of it is known of a gateway's pod, or nothing.
+    fn pod(&mut self, parts: [Option<String>; 3]) -> Option<Pod> {
+        match parts {
+            [Some(uid), Some(namespace), Some(token_file)] => {
+                if uid.len() > 64 || !uid.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    let rule = format!("must be the uid of a pod, is {uid:?}");
+                    self.0.add("--pod-uid", &rule);
+                }
+                Some(Pod {
+                    uid: uid.into(),
+                    namespace: self.label("--pod-namespace", &namespace),
+                    token_file: token_file.into(),
+                })
+            }
+            [None, None, None] => None,
+            [uid, _, _] => {
+                let rule = "must be given together with --pod-namespace and --peer-token-file, or \
+                            none of them";
+                self.0.add("--pod-uid", &format!("{rule}; is {uid:?}"));
+                None
+            }
+        }
+    }
+
+    fn owner_loss(&mut self, text: &str) -> OwnerLoss {
+        match text {
+            "share" => OwnerLoss::Share,
+            "refuse" => OwnerLoss::Refuse,
+            other => {
+                let rule = format!("must be share or refuse, is {other:?}");
+                self.0.add("--on-owner-loss", &rule);
+                OwnerLoss::Share
+            }
+        }
     }
 
     fn domain(&mut self, text: &str) -> Arc<str> {
@@ -337,14 +406,15 @@ mod tests {
     #[test]
     fn what_is_left_empty_is_not_set() {
         let line = "g --tls-dir= --domain= --default-project= --default-plan= --plain= --namespaces= \
-                    --trusted-proxies= --kubeconfig= --token-audience=";
+                    --trusted-proxies= --kubeconfig= --token-audience= --pod-uid= --pod-namespace= \
+                    --peer-token-file= --signals-reader= --operator-token-file=";
         let config = config(line).unwrap();
         let expect = Settings {
             access_log_sample: 1.0,
             ..Settings::default()
         };
         assert_eq!(config.settings, expect);
-        assert!(config.https.is_none() && config.kubeconfig.is_none());
+        assert!(config.https.is_none() && config.kubeconfig.is_none() && config.pod.is_none());
         assert_eq!(config.token_audience, None);
     }
 
@@ -362,15 +432,41 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_is_named_by_its_uid_and_its_namespace_and_has_a_token() {
+        let line = "g --pod-uid=7f3a-1 --pod-namespace=aimass-system --peer-token-file=/t/token";
+        let config = config(line).unwrap();
+        let expect = Pod {
+            uid: "7f3a-1".into(),
+            namespace: "aimass-system".into(),
+            token_file: "/t/token".into(),
+        };
+        assert_eq!(config.pod, Some(expect));
+        assert_eq!(config.owner_loss, OwnerLoss::Share);
+        for line in [
+            "g --pod-uid=7f3a-1",
+            "g --pod-uid=7f3a-1 --pod-namespace=a",
+            "g --pod-namespace=a --peer-token-file=t",
+            "g --peer-token-file=t",
+            "g --pod-uid=ü --pod-namespace=a --peer-token-file=t",
+        ] {
+            let text = self::config(line).unwrap_err().describe("g");
+            assert!(
+                text.contains("1 problem\n") && text.contains("--pod-uid"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn all_problems_are_found_in_one_pass() {
         let problems = config(
             "g --https-port=0 --http-port=x --plain=yes --bind=all --domain=a_b --default-project=A --namespaces=a,B \
              --trusted-proxies=10.0.0.0 --access-log-sample=2 --drain-delay=5 --shutdown-grace=2h --max-connections=0 \
-             --trace-ratio=7",
+             --trace-ratio=7 --on-owner-loss=wait",
         );
         let text = problems.unwrap_err().describe("aimass-gateway");
         assert!(
-            text.starts_with("aimass-gateway: the configuration has 14 problems\n"),
+            text.starts_with("aimass-gateway: the configuration has 15 problems\n"),
             "{text}"
         );
         for flag in [

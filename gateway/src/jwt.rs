@@ -1,6 +1,6 @@
 //! Tokens that somebody else has signed, such as those of ServiceAccounts: their shape, and what they say of themselves.
 //!
-//! Pure. Called by `phase::tokens` and `review`. Nothing here is proof: the payload is read before anybody has looked at the
+//! Pure. Called by `phase::tokens`, `review`, `doorman`, and by `badge` for the gateway's own. Nothing here is proof: the payload is read before anybody has looked at the
 //! signature, only so that the API server is not asked about what cannot be meant for this gateway. Tokens are never logged or
 //! kept; what is remembered of one is found by its SHA-256.
 
@@ -35,6 +35,12 @@ struct Header {
 struct Claims {
     aud: Audience,
     exp: i64,
+}
+
+/// Another thing that is read of it.
+#[derive(Deserialize)]
+struct Subject {
+    sub: String,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +79,13 @@ impl<'a> Jwt<'a> {
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         Sha256::digest(self.whole.as_bytes()).into()
+    }
+
+    /// Whose it is, by its own word: of a ServiceAccount's token the name of the user that it is.
+    #[must_use]
+    pub fn subject(&self) -> Option<String> {
+        let Subject { sub } = decode(self.payload)?;
+        Some(sub)
     }
 
     /// How long it will be good after `now`, by its own word, if it is meant for `audience` and signed at all. `None`: nobody
@@ -169,6 +182,17 @@ mod tests {
         let claims = r#"{"aud":"aimass","exp":1600}"#;
         for header in [r#"{"alg":"none"}"#, r#"{"alg":"NoNe"}"#, "{}", "x"] {
             check(header, claims, None);
+        }
+    }
+
+    #[test]
+    fn a_token_says_whose_it_is() {
+        let subject = |payload| Jwt::parse(&token(HEADER, payload)).unwrap().subject();
+        let account = "system:serviceaccount:shop:till";
+        let payload = format!(r#"{{"aud":["aimass"],"exp":1600,"sub":"{account}"}}"#);
+        assert_eq!(subject(&payload).as_deref(), Some(account));
+        for payload in [r#"{"exp":1600}"#, r#"{"sub":7}"#, "no json"] {
+            assert_eq!(subject(payload), None, "{payload}");
         }
     }
 

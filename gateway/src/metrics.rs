@@ -73,7 +73,7 @@ struct Reviewed {
 pub struct ReviewTimes(Family<Reviewed, Histogram, fn() -> Histogram>);
 
 impl ReviewTimes {
-    /// `review` is `token` or `access`; `result` is `yes`, `no` or `unavailable`.
+    /// `review` is `token`, `access`, or `admin` for tokens that are shown on the admin port; `result` is `yes`, `no` or `unavailable`.
     pub fn observe(&self, review: &'static str, result: &'static str, took: Duration) {
         let labels = Reviewed {
             review: Word(review),
@@ -125,6 +125,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// WebSockets open.
     pub websockets: Gauge,
+    /// Whoever reads the signals.
+    pub signals_readers: Gauge,
+    /// Replaced tables that some requests still go by.
+    pub tables_held: Gauge,
     models: Capped<(Arc<str>, Arc<str>)>,
     policies: Capped<Arc<str>>,
     watched: Arc<Watched>,
@@ -136,15 +140,17 @@ fn seconds() -> Histogram {
     ])
 }
 
-fn fine_seconds() -> Histogram {
+/// For what takes microseconds to milliseconds.
+pub(crate) fn fine_seconds() -> Histogram {
     Histogram::new([
         2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 1.0,
     ])
 }
 
 impl Metrics {
-    /// Series without observations, registered in `registry`; `watched` is looked at when they are asked for.
-    pub fn register(registry: &mut Registry, watched: Arc<Watched>) -> Self {
+    /// Series without observations, registered in `registry`; `watched` is looked at when they are asked for. `peer_times` is
+    /// counted elsewhere.
+    pub fn register(registry: &mut Registry, watched: Arc<Watched>, peer_times: Histogram) -> Self {
         let metrics = Self::new(Arc::clone(&watched));
         let r = registry.sub_registry_with_prefix("aimass_gateway");
         // Counters get their `_total` from the encoder.
@@ -172,6 +178,11 @@ impl Metrics {
             "limited",
             "Requests beyond a limit",
             metrics.limited.clone(),
+        );
+        r.register(
+            "limit_peer_seconds",
+            "Waiting for the gateway that counts a caller",
+            peer_times,
         );
         r.register("auth", "Callers", metrics.auth.clone());
         r.register(
@@ -205,6 +216,10 @@ impl Metrics {
             metrics.connections.clone(),
         );
         r.register("websockets", "WebSockets open", metrics.websockets.clone());
+        let help = "Whoever reads what the operator is told";
+        r.register("signals_readers", help, metrics.signals_readers.clone());
+        let help = "Replaced tables that requests still went by when signals were last taken";
+        r.register("tables_held", help, metrics.tables_held.clone());
         let help = "Background tasks that panicked";
         r.register("task_panics", help, aimass_chassis::tasks::panics());
         r.register_collector(Box::new(Live(watched)));
@@ -226,6 +241,8 @@ impl Metrics {
             access_log_dropped: Counter::default(),
             connections: Gauge::default(),
             websockets: Gauge::default(),
+            signals_readers: Gauge::default(),
+            tables_held: Gauge::default(),
             models: Capped::new(MODELS),
             policies: Capped::new(POLICIES),
             watched,

@@ -3,8 +3,8 @@
 //! One request is one call of [`answer`], from its head to the head of its answer; [`record`] follows it to the last byte, and
 //! sees to it that it is counted once, whatever becomes of it. All phases but the last two are pure: what they need to know they
 //! are told here. `choose` is asked by `forward`, for every attempt. Only callers with tokens wait before that, in `tokens`: the
-//! table does not say who they are. A call of gRPC takes the same way; only that its model stands in its `message`, which is looked
-//! into after `route`.
+//! table does not say who they are; and `admit` may have to ask another gateway, for milliseconds. A call of gRPC takes the same
+//! way; only that its model stands in its `message`, which is looked into after `route`.
 
 pub mod admit;
 pub mod authenticate;
@@ -103,7 +103,7 @@ async fn serve(
         let upgraded = websocket::upgrade(state, head, body, dialect, id);
         return upgraded.map(Served::Upgraded);
     }
-    let ticket = case.admit(&bound, &caller, bytes)?;
+    let ticket = case.admit(&bound, &caller, bytes).await?;
     // From here on the model is all that counts, as this table has it.
     let Case { table, record, .. } = case;
     drop(table);
@@ -195,6 +195,7 @@ impl Case<'_> {
 
     fn known(&mut self, method: &'static str, caller: Caller) -> Caller {
         self.state.metrics().authenticated(method, "known");
+        caller.note_use();
         self.record.called_by(&caller);
         caller
     }
@@ -217,7 +218,8 @@ impl Case<'_> {
         Ok(bound)
     }
 
-    fn admit(
+    /// Keeps the table while another gateway is asked: that is over in milliseconds, other than a review.
+    async fn admit(
         &mut self,
         bound: &Bound,
         caller: &Caller,
@@ -227,8 +229,7 @@ impl Case<'_> {
         let default = self.state.settings().default_plan.as_deref();
         let address = self.record.origin().address;
         let policies = admit::policies(&self.table, caller, address, default);
-        let now = Instant::now().into_std();
-        match admit::admit(self.state.limits(), &policies, now) {
+        match admit::admit(self.state.limits(), self.state.links(), &policies).await {
             Admission::Admitted(ticket) => {
                 for policy in &ticket.shadowed {
                     self.state.metrics().limited(policy, "shadow");

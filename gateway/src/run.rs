@@ -9,11 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_chassis::admin::{self, Admin, Heartbeat};
+use aimass_chassis::clock;
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::runtime;
 use aimass_chassis::shutdown::{Stop, on_signals};
 use aimass_chassis::tasks::Tasks;
 use aimass_chassis::traces::Traces;
+use aimass_crds::signals::OPERATOR_AUDIENCE;
 use anyhow::Context as _;
 use axum::Router;
 use tokio::sync::mpsc;
@@ -22,10 +24,14 @@ use tokio::time::Instant;
 use self::latch::Latch;
 use self::ports::Ports;
 use crate::app::{Parts, State, app, redirect};
-use crate::config::{Config, Https, Plain};
-use crate::limit::Bounds;
+use crate::badge::Badge;
+use crate::config::{Config, Https, Operator, Plain, Pod};
+use crate::doorman::{AUDIENCE, Doorman};
+use crate::limit::{Bounds, OwnerLoss};
+use crate::peer::{self, DEADLINE, Links};
 use crate::phase::record::AccessLog;
 use crate::review::Reviewer;
+use crate::signals::{self, Door};
 use crate::table::Table;
 use crate::tls::{self, Certificate, Look};
 use crate::watch::assemble::{Assembly, QUEUE};
@@ -70,6 +76,9 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         drain_delay,
         shutdown_grace,
         kubeconfig,
+        pod,
+        owner_loss,
+        operator,
         traces,
     } = config;
     let stop = on_signals()?;
@@ -87,11 +96,29 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         traces: traces.clone(),
         access_log,
     };
-    let state = State::new(parts, &mut registry);
-
+    let links = match &pod {
+        Some(pod) => Links::new(Badge::new(pod.token_file.clone()), DEADLINE),
+        None => Links::none(),
+    };
+    let state = State::with_links(parts, &mut registry, links);
     let (tasks, end) = (Tasks::new(), Stop::new());
+    let mut extra = Router::new();
+    if let Some(pod) = &pod {
+        let reviewer = Reviewer::new(client.clone(), AUDIENCE.into());
+        let doorman = Doorman::new(reviewer, state.metrics().review_times());
+        let together = join(pod, &state, owner_loss, doorman.clone());
+        extra = extra.merge(together.await?);
+        if let Some(operator) = operator {
+            extra = extra.merge(tell(operator, pod, &state, doorman));
+            tasks.spawn("signals", signals::run(state.clone(), end.clone()));
+        }
+    }
+
     let latch = Latch::new();
-    let streams = streams(&namespaces);
+    let mut streams = streams(&namespaces);
+    if let Some(pod) = &pod {
+        streams.push(watch::peers(&pod.namespace));
+    }
     // All that is expected, before anything can arrive.
     let assembly = Assembly::new(&streams, state.clone(), latch.clone());
     if let (Some(https), Some(certificate)) = (&https, &certificate) {
@@ -103,7 +130,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         registry: Arc::new(registry),
         readiness: latch.readiness(),
         live: Arc::new(move || heartbeat.check()),
-        extra: Router::new(),
+        extra,
     };
     let connections = state.metrics().connections.clone();
     // From the signal on, clients with a connection are sent to connect elsewhere.
@@ -143,6 +170,8 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     stop.cancelled().await;
     tracing::info!("told to stop: not ready from now on");
     latch.drain();
+    // Others count from now on what this one has counted; meanwhile it asks them.
+    state.limits().drain(Instant::now().into_std());
     // Load balancers learn that this gateway is not ready; until then requests keep coming and are served.
     tokio::time::sleep(drain_delay).await;
     let grace = grace(shutdown_grace, &state.table());
@@ -157,6 +186,45 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
     }
     tracing::info!("stopped");
     Ok(0)
+}
+
+/// Counts limits together with the other gateways from now on; the routes are those by which they ask this one.
+///
+/// # Errors
+/// This gateway has no token that it could show them.
+async fn join(
+    pod: &Pod,
+    state: &State,
+    owner_loss: OwnerLoss,
+    doorman: Doorman,
+) -> anyhow::Result<Router> {
+    let Pod {
+        uid,
+        namespace: _, // where the others are looked for
+        token_file,
+    } = pod;
+    // All gateways are of one ServiceAccount: whoever this one is, the others are.
+    let badge = Badge::new(token_file.clone()).read(clock::now()).await?;
+    tracing::info!(user = %badge.user, "limits are counted together with gateways of this user");
+    // Another number for each process: what its pod knew before is forgotten.
+    let boot = u64::try_from(clock::boottime().as_nanos()).unwrap_or(u64::MAX);
+    let limits = state.limits();
+    limits.join(Arc::clone(uid), boot.max(1));
+    limits.on_owner_loss(owner_loss);
+    Ok(peer::routes(limits.clone(), doorman, badge.user))
+}
+
+/// The route on which the operator is told what this gateway sees.
+fn tell(operator: Operator, pod: &Pod, state: &State, doorman: Doorman) -> Router {
+    let Operator { user, token_file } = operator;
+    tracing::info!(%user, "signals are told to this user");
+    signals::routes(Door {
+        signals: state.signals().clone(),
+        doorman,
+        reader: user,
+        pod: Arc::clone(&pod.uid),
+        badge: Badge::meant_for(token_file, OPERATOR_AUDIENCE),
+    })
 }
 
 /// How long requests in flight may take at the end: as long as the model that allows most, and what was configured at least.
@@ -226,6 +294,7 @@ mod tests {
             retry: Retry::Never,
             unready: None,
             stable: None,
+            traffic_version: 0,
             revisions: Vec::new(),
             live: Arc::default(),
         };

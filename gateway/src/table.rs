@@ -5,15 +5,19 @@
 
 pub mod build;
 pub mod live;
+pub mod retired;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use live::{DeploymentLive, EndpointLive};
+use live::{DeploymentLive, EndpointLive, RevisionLive};
 
 /// Everything that the gateway knows of the cluster.
 #[derive(Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Table {
     pub keys: HashMap<Arc<str>, Arc<Key>>,
     /// By name.
     pub plans: HashMap<Arc<str>, Arc<Plan>>,
+    /// Objects that are left aside, or kept as they were, or lose a name to an older one.
+    pub nacks: u32,
 }
 
 /// A ModelDeployment as callers meet it.
@@ -51,6 +57,8 @@ pub struct Deployment {
     pub unready: Option<Unready>,
     /// The number that `/labels/stable` means.
     pub stable: Option<i64>,
+    /// What changes of the weights are counted by (`status.trafficVersion`); 0 before the first.
+    pub traffic_version: i64,
     /// Those with endpoints, and those that `status` names; newest first.
     pub revisions: Vec<Revision>,
     /// What changes with every request.
@@ -103,6 +111,8 @@ pub struct Revision {
     pub number: i64,
     /// Its pods.
     pub endpoints: Vec<Arc<Endpoint>>,
+    /// What changes with every request.
+    pub live: Arc<RevisionLive>,
 }
 
 /// One pod that serves.
@@ -148,6 +158,8 @@ pub struct Key {
     pub disabled: bool,
     /// Addresses that its callers may have; empty = all.
     pub allowed: Vec<Network>,
+    /// Whether somebody has shown it since `signals` last looked.
+    pub used: AtomicBool,
 }
 
 /// How much a holder may do.

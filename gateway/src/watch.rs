@@ -33,6 +33,8 @@ use crate::table::build::cut::{self, Cut};
 use crate::table::build::store::{Event, Name, Scope, Seen};
 use crate::table::build::{Change, Kind};
 
+/// The Service whose EndpointSlices name the gateways; the chart makes it.
+const PEERS: &str = "aimass-gateway-peers";
 /// A watch lasts so long; one that died without a word is noticed 5 s later.
 const WATCH_SECONDS: u32 = 25;
 /// Without a byte from the API server, whatever was asked: a watch is ended by its server before that.
@@ -86,6 +88,12 @@ pub fn streams(namespaces: &[Arc<str>]) -> Vec<(Kind, Scope)> {
         .collect();
     streams.push((Kind::Plan, None));
     streams
+}
+
+/// The stream of the other gateways, which lie in the namespace of this one.
+#[must_use]
+pub fn peers(namespace: &Arc<str>) -> (Kind, Scope) {
+    (Kind::Peer, Some(Arc::clone(namespace)))
 }
 
 /// Starts one of [`streams`]; it ends with `stop`.
@@ -145,6 +153,16 @@ pub fn start(
                 place,
             };
             spawn("watch-plans", stream.run(), tasks, stop);
+        }
+        Kind::Peer => {
+            let stream = Stream {
+                api: api::<EndpointSlice>(client, &place.scope),
+                config: all().labels(&format!("kubernetes.io/service-name={PEERS}")),
+                cut: cut::peers,
+                change: Change::Peer,
+                place,
+            };
+            spawn("watch-peers", stream.run(), tasks, stop);
         }
     }
 }

@@ -27,8 +27,9 @@ const PORT: u16 = 8501;
 /// Until both pods are ready.
 const READY: Duration = Duration::from_secs(60);
 /// The chart's files that are about the gateway.
-const TEMPLATES: [&str; 4] = [
+const TEMPLATES: [&str; 5] = [
     "gateway-rights",
+    "gateway-network-policy",
     "gateway-service",
     "gateway-disruption-budget",
     "gateway",

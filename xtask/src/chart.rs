@@ -54,7 +54,10 @@ const GOOD: &[&[&str]] = &[
         "imagePullSecrets={pull}",
     ],
     &["gateway.enabled=false", "admissionPolicies=false"],
-    &["gateway.tokenAudience="],
+    &[
+        "gateway.tokenAudience=",
+        "gateway.adminFrom[0].namespaceSelector.matchLabels.monitoring=yes",
+    ],
     &[
         "gateway.ingress.enabled=true",
         "gateway.ingress.className=nginx",
@@ -69,6 +72,8 @@ const GOOD: &[&[&str]] = &[
         "gateway.tlsSecret=tls",
         "gateway.plain=serve",
         "gateway.isolateModels=false",
+        "gateway.isolateAdmin=false",
+        "gateway.onOwnerLoss=refuse",
         "gateway.domain=models.example",
         "gateway.defaultProject=shop",
         "gateway.tokenAudience=https://models.example/",
@@ -92,6 +97,7 @@ const BAD: &[(&str, &str)] = &[
         "gateway.plain",
     ),
     ("gateway.tokenAudience=two words", "tokenAudience"),
+    ("gateway.onOwnerLoss=wait", "onOwnerLoss"),
 ];
 
 /// Runs the command.

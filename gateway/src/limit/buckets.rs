@@ -21,6 +21,15 @@ pub(crate) struct Id {
     pub(crate) rate: Arc<str>,
 }
 
+impl Id {
+    pub(crate) fn of(holder: &Holder, rate: &str) -> Self {
+        Self {
+            holder: holder.clone(),
+            rate: rate.into(),
+        }
+    }
+}
+
 /// One bucket, and the rate that it was last charged at.
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
@@ -48,10 +57,18 @@ impl Buckets {
         }
     }
 
-    /// When the bucket is full again: a time that has passed, for one that there is not.
-    pub(crate) fn tat(&self, id: &Id, gcra: Gcra, now: u128) -> u128 {
-        let bucket = self.entries.get(id);
-        bucket.map_or(0, |bucket| gcra.convert(bucket.gcra, bucket.tat, now))
+    /// When the bucket is full again; nothing for one that there is not, which is as good as full.
+    pub(crate) fn known(&self, id: &Id, gcra: Gcra, now: u128) -> Option<u128> {
+        let bucket = self.entries.get(id)?;
+        Some(gcra.convert(bucket.gcra, bucket.tat, now))
+    }
+
+    /// All that are not full, as they are.
+    pub(crate) fn live(&self, now: u128) -> impl Iterator<Item = (&Id, Gcra, u128)> {
+        let entries = self.entries.iter();
+        entries
+            .filter(move |(_, bucket)| bucket.tat > now)
+            .map(|(id, bucket)| (id, bucket.gcra, bucket.tat))
     }
 
     /// Remembers that the bucket is full again at `tat`.
@@ -111,6 +128,10 @@ mod tests {
         }
     }
 
+    fn tat(buckets: &Buckets, id: &Id, gcra: Gcra, now: u128) -> u128 {
+        buckets.known(id, gcra, now).unwrap_or(0)
+    }
+
     fn gcra() -> Gcra {
         Gcra::new(1, Duration::from_nanos(10), 5)
     }
@@ -124,8 +145,8 @@ mod tests {
         assert_eq!(buckets.len(), 2);
         buckets.sweep(1000, 100);
         assert_eq!(buckets.len(), 1);
-        assert_eq!(buckets.tat(&id(1), gcra(), 100), 0);
-        assert_eq!(buckets.tat(&id(2), gcra(), 100), 200);
+        assert_eq!(tat(&buckets, &id(1), gcra(), 100), 0);
+        assert_eq!(tat(&buckets, &id(2), gcra(), 100), 200);
     }
 
     #[test]
@@ -135,12 +156,12 @@ mod tests {
             buckets.set(id(number), gcra(), 100, 0);
         }
         assert_eq!((buckets.len(), buckets.full_total()), (2, 1));
-        assert_eq!(buckets.tat(&id(3), gcra(), 0), 0);
+        assert_eq!(tat(&buckets, &id(3), gcra(), 0), 0);
         buckets.set(id(1), gcra(), 150, 0);
-        assert_eq!(buckets.tat(&id(1), gcra(), 0), 150);
+        assert_eq!(tat(&buckets, &id(1), gcra(), 0), 150);
         assert_eq!(buckets.full_total(), 1);
         buckets.set(id(3), gcra(), 300, 200);
-        assert_eq!(buckets.tat(&id(3), gcra(), 200), 300);
+        assert_eq!(tat(&buckets, &id(3), gcra(), 200), 300);
         assert_eq!(buckets.len(), 1);
     }
 

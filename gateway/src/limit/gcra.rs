@@ -30,6 +30,60 @@ impl Gcra {
         Self::new(rate.requests, rate.window, rate.burst)
     }
 
+    /// Of what another gateway says.
+    pub(crate) fn from_parts(interval: u64, burst: u64) -> Self {
+        Self {
+            interval: interval.max(1),
+            burst: burst.max(1),
+        }
+    }
+
+    pub(crate) const fn interval(self) -> u64 {
+        self.interval
+    }
+
+    pub(crate) const fn burst(self) -> u64 {
+        self.burst
+    }
+
+    /// What `part` of `whole` gateways may let pass, so that all shares together are no more than the whole: but for one request
+    /// of each, since nobody's burst is less than that. A bucket is as far from being full for a share as it is for the whole: so
+    /// nothing is gained by turns of being one and the other.
+    pub(crate) fn share(self, part: u64, whole: u64) -> Self {
+        if part >= whole {
+            return self;
+        }
+        let (part, whole) = (u128::from(part.max(1)), u128::from(whole));
+        let interval = (u128::from(self.interval) * whole).div_ceil(part);
+        let burst = u128::from(self.burst) * part / whole;
+        Self {
+            interval: u64::try_from(interval).unwrap_or(u64::MAX),
+            burst: u64::try_from(burst).unwrap_or(u64::MAX).max(1),
+        }
+    }
+
+    /// The bucket after `requests` more, whether there is room for them or not.
+    pub(crate) fn charge(self, tat: u128, now: u128, requests: u64) -> u128 {
+        let cost = u128::from(requests).saturating_mul(u128::from(self.interval));
+        tat.max(now).saturating_add(cost)
+    }
+
+    /// The bucket of the share `before` as this share has it: no request more is left in it.
+    pub(crate) fn reshare(self, before: Self, tat: u128, now: u128) -> u128 {
+        if self == before {
+            return tat;
+        }
+        let left = before.remaining(tat, now).min(self.burst);
+        let used = u128::from(self.burst - left) * u128::from(self.interval);
+        tat.max(now.saturating_add(used))
+    }
+
+    /// A bucket with one request left in it.
+    pub(crate) fn last_one(self, now: u128) -> u128 {
+        now.saturating_add(self.depth())
+            .saturating_sub(u128::from(self.interval))
+    }
+
     /// The bucket after one more request at `now`, or how long until there is room for it.
     pub(crate) fn take(self, tat: u128, now: u128) -> Result<u128, Duration> {
         let later = tat.max(now).saturating_add(u128::from(self.interval));
@@ -68,7 +122,7 @@ impl Gcra {
     }
 
     /// Nanoseconds that a bucket may be ahead of now.
-    fn depth(self) -> u128 {
+    pub(crate) fn depth(self) -> u128 {
         u128::from(self.burst).saturating_mul(u128::from(self.interval))
     }
 }
@@ -153,6 +207,35 @@ mod tests {
         let none = gcra(1, 1, 2).convert(slow, tat, 0);
         assert_eq!(none, 2 * SECOND, "no more than its burst is held back");
         assert_eq!(slow.convert(slow, tat, 0), tat);
+    }
+
+    #[test]
+    fn shares_are_no_more_than_the_whole() {
+        let whole = gcra(60, 60, 10);
+        assert_eq!(whole.share(3, 3), whole);
+        assert_eq!(whole.share(1, 3), gcra(20, 60, 3));
+        assert_eq!(whole.share(2, 3), gcra(40, 60, 6));
+        assert_eq!(whole.share(1, 64).burst, 1);
+    }
+
+    #[test]
+    fn another_share_has_no_request_more() {
+        let whole = gcra(60, 60, 9);
+        let (of_four, of_three) = (whole.share(1, 4), whole.share(1, 3));
+        let mut tat = of_four.last_one(0);
+        assert_eq!(pass(of_four, &mut tat, 0, 9), 1);
+        let tat = of_three.reshare(of_four, tat, 0);
+        assert_eq!(of_three.remaining(tat, 0), 0);
+        assert_eq!(of_four.remaining(of_four.reshare(of_three, 0, 0), 0), 2);
+    }
+
+    #[test]
+    fn what_was_spent_elsewhere_may_be_more_than_there_is() {
+        let gcra = gcra(60, 60, 10);
+        let tat = gcra.charge(0, 0, 15);
+        assert_eq!((gcra.remaining(tat, 0), tat), (0, 15 * SECOND));
+        assert_eq!(gcra.remaining(gcra.last_one(7), 7), 1);
+        assert_eq!(gcra.take(tat, 0), Err(Duration::from_secs(6)));
     }
 
     proptest! {

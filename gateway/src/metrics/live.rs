@@ -121,14 +121,19 @@ impl Collector for Live {
         let ejected = ejected(&table);
         let help = "Pods that are left out because they failed";
         gauge(&mut encoder, "ejected_endpoints", help, ejected)?;
-        let full = ConstCounter::new(watched.limits.full_total());
-        let metric = encoder.encode_descriptor(
-            "limit_buckets_full",
-            "Requests that passed because there was no room to count them",
-            None,
-            MetricType::Counter,
-        )?;
-        full.encode(metric)?;
+        let peers = i64::try_from(watched.limits.gateways()).unwrap_or(i64::MAX);
+        let help = "Gateways that count limits together, this one included";
+        gauge(&mut encoder, "peers", help, peers)?;
+        let now = Instant::now().into_std();
+        let reachable = i64::try_from(watched.limits.reachable(now)).unwrap_or(i64::MAX);
+        let help = "Those of them that answer, this one included";
+        gauge(&mut encoder, "peers_reachable", help, reachable)?;
+        let help = "Requests whose limits were decided without the gateway that counts them";
+        let fallbacks = watched.limits.fallback_total();
+        counter(&mut encoder, "limit_fallback", help, fallbacks)?;
+        let help = "Requests that passed because there was no room to count them";
+        let full = watched.limits.full_total();
+        counter(&mut encoder, "limit_buckets_full", help, full)?;
         if let Some(certificate) = &watched.certificate {
             let left = |until: jiff::Timestamp| {
                 (until.as_millisecond() - clock::now().as_millisecond()) as f64 / 1e3
@@ -149,6 +154,16 @@ fn gauge<V: EncodeGaugeValue>(
 ) -> Result<(), fmt::Error> {
     let metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     ConstGauge::new(value).encode(metric)
+}
+
+fn counter(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: u64,
+) -> Result<(), fmt::Error> {
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    ConstCounter::new(value).encode(metric)
 }
 
 fn heard(encoder: &mut DescriptorEncoder<'_>, watched: &Watched) -> Result<(), fmt::Error> {

@@ -6,6 +6,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use aimass_protocol::Error;
 use jiff::Timestamp;
@@ -54,6 +55,16 @@ impl Caller {
             Self::Key { .. } => "key",
             Self::Token { identity, .. } if identity.is_service_account() => "serviceaccount",
             Self::Token { .. } => "user",
+        }
+    }
+
+    /// Remembers that a key was used, for the operator. Nearly always that is known already, and nothing is written to what
+    /// threads share.
+    pub fn note_use(&self) {
+        if let Self::Key { key, .. } = self
+            && !key.used.load(Ordering::Relaxed)
+        {
+            key.used.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -117,6 +128,7 @@ mod tests {
             not_after: None,
             disabled: false,
             allowed: Vec::new(),
+            used: std::sync::atomic::AtomicBool::new(false),
         }
     }
 

@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Question;
 
-/// A yes is believed for so long, and no longer than the token lasts.
-const YES: Duration = Duration::from_secs(10);
-/// A no is: long enough against repetition, and short for somebody who was just let in.
+/// A no is believed for so long: long enough against repetition, and short for somebody who was just let in.
 const NO: Duration = Duration::from_secs(5);
 
 /// An answer of the API server.
@@ -21,10 +19,10 @@ pub enum Verdict<V> {
     No,
 }
 
-/// For how long `verdict` is believed, if what it is about ends after `left`.
+/// For how long `verdict` is believed: a yes for `left`, which is the caller's to say.
 pub(super) fn life<V>(verdict: &Verdict<V>, left: Duration) -> Duration {
     match verdict {
-        Verdict::Yes(_) => YES.min(left),
+        Verdict::Yes(_) => left,
         Verdict::No => NO,
     }
 }
@@ -112,11 +110,10 @@ mod tests {
     }
 
     #[test]
-    fn a_yes_lasts_ten_seconds_or_as_long_as_the_token_and_a_no_five() {
+    fn a_yes_lasts_as_long_as_is_said_and_a_no_five_seconds() {
         let seconds = Duration::from_secs;
-        assert_eq!(life(&Verdict::Yes(()), seconds(3600)), seconds(10));
-        assert_eq!(life(&Verdict::Yes(()), Duration::MAX), seconds(10));
-        assert_eq!(life(&Verdict::Yes(()), seconds(3)), seconds(3));
+        assert_eq!(life(&Verdict::Yes(()), seconds(10)), seconds(10));
+        assert_eq!(life(&Verdict::Yes(()), Duration::MAX), Duration::MAX);
         assert_eq!(life::<()>(&Verdict::No, seconds(3600)), seconds(5));
         assert_eq!(life::<()>(&Verdict::No, seconds(3)), seconds(5));
     }

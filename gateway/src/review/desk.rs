@@ -89,8 +89,8 @@ impl<V: Clone, W: Clone> Desk<V, W> {
         true
     }
 
-    /// `question` is not under way any more: `told` is the answer and when it was asked for, or there is none. No yes is
-    /// believed for longer than `left`.
+    /// `question` is not under way any more: `told` is the answer and when it was asked for, or there is none. A yes is
+    /// believed for `left`.
     pub(super) fn close(
         &mut self,
         question: &Question,
@@ -119,7 +119,8 @@ mod tests {
         [number; 32]
     }
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    /// For which a yes is believed.
+    const LEFT: Duration = Duration::from_secs(10);
 
     fn always(_: &u8) -> bool {
         true
@@ -132,7 +133,7 @@ mod tests {
         assert!(desk.begin(question(1), 7, always, start));
         assert_eq!(desk.look(&question(1), start), Look::Asked(7));
         assert_eq!(desk.look(&question(2), start), Look::Unknown);
-        desk.close(&question(1), Some((Verdict::Yes('a'), start)), HOUR);
+        desk.close(&question(1), Some((Verdict::Yes('a'), start)), LEFT);
         let known = Look::Known(Verdict::Yes('a'));
         assert_eq!(desk.look(&question(1), start), known);
         let end = start + Duration::from_secs(10);
@@ -144,7 +145,7 @@ mod tests {
         let (mut desk, start) = (Desk::<char, u8>::new(50), start());
         assert!(desk.begin(question(1), 7, always, start));
         let asked = start + Duration::from_secs(1);
-        desk.close(&question(1), Some((Verdict::No, asked)), HOUR);
+        desk.close(&question(1), Some((Verdict::No, asked)), LEFT);
         let (before, after) = (Duration::from_millis(5999), Duration::from_secs(6));
         let known = Look::Known(Verdict::No);
         assert_eq!(desk.look(&question(1), start + before), known);
@@ -155,7 +156,7 @@ mod tests {
     fn without_an_answer_nothing_is_known() {
         let (mut desk, start) = (Desk::<char, u8>::new(50), start());
         assert!(desk.begin(question(1), 7, always, start));
-        desk.close(&question(1), None, HOUR);
+        desk.close(&question(1), None, LEFT);
         assert_eq!(desk.look(&question(1), start), Look::Unknown);
         assert!(desk.asked.is_empty());
     }
@@ -204,11 +205,11 @@ mod tests {
                     (Look::Unknown, _) => {
                         let _full = desk.begin(question(number), number, always, now);
                     }
-                    (Look::Asked(_), 0) => desk.close(&question(number), None, HOUR),
+                    (Look::Asked(_), 0) => desk.close(&question(number), None, LEFT),
                     (Look::Asked(_), what) => {
                         let verdict = if what == 1 { Verdict::No } else { Verdict::Yes(step) };
                         told.insert(number, (verdict, now));
-                        desk.close(&question(number), Some((verdict, now)), HOUR);
+                        desk.close(&question(number), Some((verdict, now)), LEFT);
                     }
                 }
                 prop_assert!(desk.asked.len() <= 3);

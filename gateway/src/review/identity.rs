@@ -12,6 +12,8 @@ use sha2::{Digest as _, Sha256};
 const MAX_USER: usize = 512;
 /// Bytes of all that is known of one user: 10,000 of them are remembered.
 const MAX_IDENTITY: usize = 8 << 10;
+/// Where a token that is bound to a pod says to which. Source: Kubernetes' documentation of ServiceAccount tokens.
+const POD_UID: &str = "authentication.kubernetes.io/pod-uid";
 /// How names of ServiceAccounts begin; nobody else's may.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
@@ -71,6 +73,15 @@ impl Identity {
         self.user.starts_with(SERVICE_ACCOUNT)
     }
 
+    /// The uid of the pod that its token is bound to, if it is bound to one.
+    #[must_use]
+    pub fn pod(&self) -> Option<&str> {
+        match self.extra.get(POD_UID).map(Vec::as_slice) {
+            Some([uid]) => Some(uid),
+            _ => None,
+        }
+    }
+
     /// Of all that decides whether it may call `wanted`.
     pub(super) fn digest_with(&self, wanted: &Wanted) -> [u8; 32] {
         let mut hasher = Sha256::new();
@@ -110,6 +121,23 @@ mod tests {
         assert!(till.is_service_account());
         assert_eq!(&**till.user(), "system:serviceaccount:shop:till");
         assert!(!identity("ana@example.com").is_service_account());
+    }
+
+    #[test]
+    fn a_token_may_be_bound_to_a_pod() {
+        let bound = |uids: &[&str]| {
+            let uids = uids.iter().map(ToString::to_string).collect();
+            let extra = BTreeMap::from([(POD_UID.to_owned(), uids)]);
+            let extra = Some(extra);
+            let info = UserInfo {
+                extra,
+                ..info("a", &[])
+            };
+            Identity::new(info).unwrap().pod().map(str::to_owned)
+        };
+        assert_eq!(bound(&["u-1"]).as_deref(), Some("u-1"));
+        assert_eq!(bound(&["u-1", "u-2"]), None);
+        assert_eq!(Identity::new(info("a", &[])).unwrap().pod(), None);
     }
 
     #[test]

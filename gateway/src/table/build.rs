@@ -18,6 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{Deployment, Key, Plan, Table};
+use crate::limit::Member;
 use cut::{Credentials, Model, Slice};
 use store::{Event, Name, Scope, Store};
 
@@ -29,6 +30,8 @@ const KEYS: usize = 100_000;
 const PLANS: usize = 10_000;
 /// EndpointSlices at most.
 const SLICES: usize = 100_000;
+/// EndpointSlices of gateways at most.
+const PEERS: usize = 100;
 
 /// Something that is not obeyed, and why: for the log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,11 +55,13 @@ pub enum Kind {
     Key,
     /// `usageplans.aimass.dev`
     Plan,
+    /// `endpointslices.discovery.k8s.io` of the gateways themselves
+    Peer,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Model, Self::Slice, Self::Key, Self::Plan];
+    pub const ALL: [Self; 5] = [Self::Model, Self::Slice, Self::Key, Self::Plan, Self::Peer];
 
     /// As Kubernetes writes it.
     #[must_use]
@@ -66,6 +71,7 @@ impl Kind {
             Self::Slice => "EndpointSlice",
             Self::Key => "APIKey",
             Self::Plan => "UsagePlan",
+            Self::Peer => "EndpointSlice of gateways",
         }
     }
 }
@@ -81,6 +87,8 @@ pub enum Change {
     Key(Event<Credentials>),
     /// Of UsagePlans.
     Plan(Event<Arc<Plan>>),
+    /// Of EndpointSlices of the gateways.
+    Peer(Event<Vec<Member>>),
 }
 
 /// What the next table cannot take over from the one before.
@@ -89,6 +97,9 @@ struct Changed {
     models: HashSet<Name>,
     keys: bool,
     plans: bool,
+    peers: bool,
+    /// How much is not obeyed.
+    nacks: bool,
 }
 
 /// All that is known of the cluster.
@@ -98,8 +109,11 @@ pub struct Objects {
     slices: Store<Slice>,
     keys: Store<Credentials>,
     plans: Store<Arc<Plan>>,
+    peers: Store<Vec<Member>>,
     /// The slices of each model.
     slices_of: HashMap<Name, BTreeSet<Name>>,
+    /// Credentials whose ids are those of older objects, when keys were last built.
+    lost_ids: usize,
     changed: Changed,
 }
 
@@ -110,7 +124,9 @@ impl Default for Objects {
             slices: Store::new(SLICES),
             keys: Store::new(KEYS),
             plans: Store::new(PLANS),
+            peers: Store::new(PEERS),
             slices_of: HashMap::new(),
+            lost_ids: 0,
             changed: Changed::default(),
         }
     }
@@ -119,12 +135,15 @@ impl Default for Objects {
 impl Objects {
     /// Takes over what the stream of `scope` says. Says what is not obeyed.
     pub fn apply(&mut self, scope: &Scope, change: Change) -> Vec<Nack> {
+        let before = self.refused();
         let Self {
             models,
             slices,
             keys,
             plans,
+            peers,
             slices_of,
+            lost_ids: _,
             changed,
         } = self;
         let (kind, refused) = match change {
@@ -163,9 +182,36 @@ impl Objects {
                 let refused = plans.apply(scope, event, |_, _, _| changed.plans = true);
                 (Kind::Plan, refused)
             }
+            Change::Peer(event) => {
+                let refused = peers.apply(scope, event, |_, _, _| changed.peers = true);
+                (Kind::Peer, refused)
+            }
         };
+        self.changed.nacks |= self.refused() != before;
         let nack = |(object, text)| Nack { kind, object, text };
         refused.into_iter().map(nack).collect()
+    }
+
+    /// How many objects there are of which something is not obeyed.
+    fn refused(&self) -> usize {
+        let Self {
+            models,
+            slices,
+            keys,
+            plans,
+            peers,
+            slices_of: _,
+            lost_ids: _,
+            changed: _,
+        } = self;
+        let objects = [
+            models.refused(),
+            slices.refused(),
+            keys.refused(),
+            plans.refused(),
+            peers.refused(),
+        ];
+        objects.iter().sum()
     }
 
     /// Whether a table would differ from the last one that was built.
@@ -175,8 +221,18 @@ impl Objects {
             models,
             keys,
             plans,
+            peers: _, // in no table: see `peers`
+            nacks,
         } = &self.changed;
-        *keys || *plans || !models.is_empty()
+        *keys || *plans || *nacks || !models.is_empty()
+    }
+
+    /// The gateways that there are, if that has changed since the last call.
+    #[must_use]
+    pub fn peers(&mut self) -> Option<Vec<Member>> {
+        let changed = std::mem::take(&mut self.changed.peers);
+        let members = || self.peers.iter().flat_map(|(_, slice)| slice.value.clone());
+        changed.then(|| members().collect())
     }
 
     /// The table of what is known now. What has not changed since the last call is shared with `previous`, which must be what
@@ -185,12 +241,19 @@ impl Objects {
     /// O(objects): a lookup for each model, and everything else only for those that changed.
     #[must_use]
     pub fn build(&mut self, previous: &Table) -> (Table, Vec<Nack>) {
+        let peers = self.changed.peers;
         let changed = std::mem::take(&mut self.changed);
+        self.changed.peers = peers;
         let first = previous.version == 0;
         let mut nacks = Vec::new();
         let models = self.build_models(previous, &changed, &mut nacks);
         let keys = match changed.keys || first {
-            true => self.build_keys(&mut nacks),
+            true => {
+                let before = nacks.len();
+                let keys = self.build_keys(&mut nacks);
+                self.lost_ids = nacks.len().saturating_sub(before);
+                keys
+            }
             false => previous.keys.clone(),
         };
         let plans = match changed.plans || first {
@@ -198,7 +261,9 @@ impl Objects {
             false => previous.plans.clone(),
         };
         nacks.sort();
+        let lost = self.nameless(&models).saturating_add(self.lost_ids);
         let table = Table {
+            nacks: u32::try_from(self.refused().saturating_add(lost)).unwrap_or(u32::MAX),
             version: previous.version.saturating_add(1),
             models,
             keys,
@@ -258,6 +323,13 @@ impl Objects {
             .into_iter()
             .map(|(namespace, served)| (namespace, unclaimed(served)))
             .collect()
+    }
+
+    /// How many models have lost their names to older ones.
+    fn nameless(&self, models: &HashMap<Arc<str>, HashMap<Arc<str>, Arc<Deployment>>>) -> usize {
+        let served: usize = models.values().map(HashMap::len).sum();
+        let all = self.models.iter().filter(|(_, model)| !model.value.deleted);
+        all.count().saturating_sub(served)
     }
 
     fn build_keys(&self, nacks: &mut Vec<Nack>) -> HashMap<Arc<str>, Arc<Key>> {

@@ -5,6 +5,8 @@
 //! [`health`].
 
 pub mod health;
+pub mod meter;
+pub mod revision;
 mod window;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -12,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use health::{Health, Outcome, Standing};
+pub use revision::RevisionLive;
 use window::Window;
 
 /// Of one ModelDeployment.

@@ -97,6 +97,7 @@ impl Assembly {
                     Ok(None) | Err(_) => break,
                 }
             }
+            self.meet();
             if self.build() {
                 next = Instant::now() + PAUSE;
             }
@@ -121,6 +122,19 @@ impl Assembly {
             Message::Failed { kind, scope, text } => {
                 self.latch.missing(&what(kind, &scope), text);
             }
+        }
+    }
+
+    /// Tells which gateways there are, if they are others now.
+    fn meet(&mut self) {
+        let peers = self.unlisted.iter().any(|(kind, _)| *kind == Kind::Peer);
+        // A part of a list would take away what the rest owns.
+        if peers {
+            return;
+        }
+        if let Some(members) = self.objects.peers() {
+            let state = &self.state;
+            state.links().members(state.limits(), members);
         }
     }
 

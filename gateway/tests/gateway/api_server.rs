@@ -29,6 +29,8 @@ pub(crate) struct Known {
     pub(crate) users: HashMap<String, String>,
     /// Who may call what: user, namespace, model.
     pub(crate) roles: HashSet<(String, String, String)>,
+    /// Uids of pods that tokens are bound to, by token.
+    pub(crate) pods: HashMap<String, String>,
     /// What it says of audiences, whatever it was asked.
     pub(crate) audiences: Vec<String>,
     pub(crate) mood: Mood,
@@ -50,6 +52,7 @@ impl ApiServer {
     pub(crate) async fn start() -> Self {
         let known = Arc::new(Mutex::new(Known {
             users: HashMap::new(),
+            pods: HashMap::new(),
             roles: HashSet::new(),
             audiences: vec!["aimass".to_owned()],
             mood: Mood::Answers,
@@ -129,15 +132,24 @@ impl ApiServer {
     pub(crate) fn reviewer(&self) -> Reviewer {
         reviewer(self.server.address)
     }
+
+    /// The same for another one, which it names from now on.
+    pub(crate) fn reviewer_for(&self, audience: &str) -> Reviewer {
+        self.known().audiences = vec![audience.to_owned()];
+        Reviewer::new(client(self.server.address), audience.into())
+    }
 }
 
 /// Asks an API server there, for audience `aimass`, as the process does: without trying again.
 pub(crate) fn reviewer(address: SocketAddr) -> Reviewer {
+    Reviewer::new(client(address), "aimass".into())
+}
+
+fn client(address: SocketAddr) -> kube::Client {
     aimass_chassis::tls::install();
     let mut config = kube::Config::new(format!("http://{address}").parse().unwrap());
     config.default_retry = false;
-    let client = kube::Client::try_from(config).unwrap();
-    Reviewer::new(client, "aimass".into())
+    kube::Client::try_from(config).unwrap()
 }
 
 impl Known {
@@ -158,10 +170,16 @@ impl Known {
         review["status"] = if head.starts_with(TOKENS) {
             let token = review["spec"]["token"].as_str().unwrap();
             match self.users.get(token) {
-                Some(user) => json!({
-                    "authenticated": true, "audiences": self.audiences,
-                    "user": {"username": user, "uid": "u", "groups": ["system:authenticated"]},
-                }),
+                Some(user) => {
+                    let pod = self.pods.get(token).map(|uid| vec![uid]);
+                    json!({
+                        "authenticated": true, "audiences": self.audiences,
+                        "user": {
+                            "username": user, "uid": "u", "groups": ["system:authenticated"],
+                            "extra": pod.map(|uids| json!({"authentication.kubernetes.io/pod-uid": uids})),
+                        },
+                    })
+                }
                 None => json!({"error": "[invalid bearer token]"}),
             }
         } else {

@@ -11,6 +11,7 @@ use aimass_chassis::shutdown::Stop;
 use aimass_gateway::app::{Parts, State, app};
 use aimass_gateway::config::Settings;
 use aimass_gateway::limit::Bounds;
+use aimass_gateway::peer::Links;
 use aimass_gateway::phase::record::{AccessLog, Writer};
 use aimass_gateway::review::Reviewer;
 use aimass_gateway::table::{
@@ -75,10 +76,12 @@ pub(crate) fn model(addresses: &[SocketAddr]) -> Deployment {
         retry: Retry::Unsent,
         unready: None,
         stable: Some(7),
+        traffic_version: 0,
         revisions: vec![Revision {
             name: "aaaaaaaa".into(),
             number: 7,
             endpoints: addresses.iter().map(endpoint).collect(),
+            live: Arc::default(),
         }],
         live: Arc::default(),
     }
@@ -104,6 +107,7 @@ pub(crate) fn table(models: Vec<Deployment>, plan: Option<Plan>) -> Table {
         not_after: None,
         disabled: false,
         allowed: Vec::new(),
+        used: std::sync::atomic::AtomicBool::new(false),
     };
     table.keys.insert(KEY_ID.into(), Arc::new(key));
     if let Some(plan) = plan {
@@ -132,6 +136,7 @@ pub(crate) struct Setup {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) reviewer: Option<Reviewer>,
+    pub(crate) links: Links,
 }
 
 impl Setup {
@@ -147,6 +152,7 @@ impl Setup {
             limits: Limits::default(),
             tls: None,
             reviewer: None,
+            links: Links::none(),
         }
     }
 
@@ -158,6 +164,7 @@ impl Setup {
             limits,
             tls,
             reviewer,
+            links,
         } = self;
         let lines = Arc::new(Mutex::new(String::new()));
         let sink = Arc::clone(&lines);
@@ -172,7 +179,7 @@ impl Setup {
             traces: None,
             access_log,
         };
-        let state = State::new(parts, &mut registry);
+        let state = State::with_links(parts, &mut registry, links);
         state.swap(table);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

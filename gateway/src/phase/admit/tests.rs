@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::review::Identity;
-use crate::table::Key;
+use crate::table::{Key, Rate};
 
 fn rate(name: &str, requests: u64, seconds: u64, burst: u64) -> Rate {
     Rate {
@@ -33,8 +33,8 @@ fn policy(uid: &str, plan: Plan) -> Policy {
     }
 }
 
-fn start() -> Instant {
-    tokio::time::Instant::now().into_std()
+fn start() -> StdInstant {
+    Instant::now().into_std()
 }
 
 #[track_caller]
@@ -53,11 +53,26 @@ fn refused(admission: Admission) -> Refusal {
     }
 }
 
+/// As a gateway decides that is alone.
+fn admit(limits: &Limits, policies: &[Policy], now: StdInstant) -> Admission {
+    let mut fetched: Vec<Fetched> = policies.iter().map(|_| Fetched::default()).collect();
+    match decide(limits, policies, &mut fetched, now) {
+        Step::Decided(admission, ahead) => {
+            assert!(ahead.is_empty());
+            admission
+        }
+        Step::Ask(_, ask) => panic!("{ask:?}"),
+    }
+}
+
 /// What is left of each limit, by a policy's own count.
-fn left(limits: &Limits, policies: &[Policy], now: Instant) -> Vec<u64> {
+fn left(limits: &Limits, policies: &[Policy], now: StdInstant) -> Vec<u64> {
     let mut used = limits.lock();
     let now = used.now(now);
-    let looks = policies.iter().flat_map(|policy| look(policy, &used, now));
+    let alone = Standing::Here { part: 1, whole: 1 };
+    let looks = policies
+        .iter()
+        .flat_map(|policy| look(policy, &used, &alone, now));
     looks.map(|look| look.quota(now).remaining).collect()
 }
 
@@ -220,6 +235,7 @@ fn a_caller_has_its_keys_plan_else_the_default_one() {
             not_after: None,
             disabled: false,
             allowed: Vec::new(),
+            used: std::sync::atomic::AtomicBool::new(false),
         };
         let (id, key) = ("id".into(), Arc::new(key));
         Caller::Key { id, key }
@@ -259,7 +275,7 @@ proptest! {
         let second = policy("b", plan(&[rate("r", 3, 1, 2)], Some(2)));
         let both = [first, second];
         let mut tickets: VecDeque<(Ticket, usize)> = VecDeque::new();
-        let mut admitted_at: Vec<(Instant, usize)> = Vec::new();
+        let mut admitted_at: Vec<(StdInstant, usize)> = Vec::new();
         for (step, whose, ends) in arrivals {
             now += Duration::from_millis(step);
             if ends {

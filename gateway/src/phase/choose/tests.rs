@@ -34,6 +34,7 @@ pub(super) fn bound(revisions: Vec<(i64, Vec<Arc<Endpoint>>)>, unready: Option<&
         name: format!("revision{number}").into(),
         number,
         endpoints,
+        live: Arc::default(),
     });
     let deployment = Deployment {
         uid: "uid".into(),
@@ -48,6 +49,7 @@ pub(super) fn bound(revisions: Vec<(i64, Vec<Arc<Endpoint>>)>, unready: Option<&
             reason: reason.into(),
         }),
         stable: None,
+        traffic_version: 0,
         revisions: revisions.collect(),
         live: Arc::new(DeploymentLive::default()),
     };

@@ -17,6 +17,7 @@ fn revision(number: i64) -> Revision {
         name: format!("revision{number}").into(),
         number,
         endpoints: Vec::new(),
+        live: Arc::default(),
     }
 }
 
@@ -32,6 +33,7 @@ fn deployment(namespace: &str, name: &str, served_name: &str) -> Deployment {
         retry: Retry::Unsent,
         unready: None,
         stable: Some(7),
+        traffic_version: 0,
         revisions: vec![revision(8), revision(7)],
         live: Arc::new(DeploymentLive::default()),
     }
@@ -69,6 +71,7 @@ fn key(models: &[&str]) -> Caller {
         not_after: None,
         disabled: false,
         allowed: Vec::new(),
+        used: std::sync::atomic::AtomicBool::new(false),
     };
     Caller::Key {
         id: "abcDEF123456".into(),

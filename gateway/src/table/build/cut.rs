@@ -2,8 +2,11 @@
 //!
 //! Pure. Called by `watch` for each object before it is kept: at 10,000 models what is not needed is most of the memory.
 
+mod peers;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use aimass_crds::api_key::credential_end;
@@ -20,6 +23,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+pub use self::peers::peers;
 use crate::table::{Access, EndpointState, Key, Network, Plan, Rate, Retry, Unready};
 
 /// The name of the port that predictions are asked on.
@@ -49,6 +53,8 @@ pub struct Model {
     pub unready: Option<Unready>,
     /// The number of the stable revision.
     pub stable: Option<i64>,
+    /// `status.trafficVersion`; 0 before the first.
+    pub traffic_version: i64,
     /// The revisions that `status` names, with their numbers.
     pub revisions: Vec<(Arc<str>, i64)>,
 }
@@ -103,6 +109,7 @@ pub fn model(object: &ModelDeployment, _: &mut Vec<String>) -> Cut<Model> {
         },
         unready: unready(object),
         stable: status.stable.map(|stable| stable.number),
+        traffic_version: status.traffic_version.unwrap_or(0),
         revisions,
     })
 }
@@ -298,6 +305,7 @@ pub fn credentials(object: &APIKey, _: &mut Vec<String>) -> Cut<Credentials> {
             not_after: credential_end(object, credential),
             disabled: spec.disabled.unwrap_or(false),
             allowed: allowed.clone(),
+            used: AtomicBool::new(false),
         };
         keys.push((credential.id.as_str().into(), Arc::new(key)));
     }

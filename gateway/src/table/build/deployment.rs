@@ -52,6 +52,7 @@ pub fn join(
             name: revision,
             number,
             endpoints,
+            live: known.map_or_else(Arc::default, |known| Arc::clone(&known.live)),
         });
     }
     if all > ENDPOINTS {
@@ -67,6 +68,7 @@ pub fn join(
         retry,
         unready,
         stable,
+        traffic_version,
         revisions: _,
     } = &model.value;
     let deployment = Deployment {
@@ -80,6 +82,7 @@ pub fn join(
         retry: *retry,
         unready: unready.clone(),
         stable: *stable,
+        traffic_version: *traffic_version,
         revisions,
         live: before.map_or_else(Arc::default, |before| Arc::clone(&before.live)),
     };

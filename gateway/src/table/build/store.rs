@@ -92,6 +92,8 @@ pub struct Store<V> {
     held: HashMap<Name, Held<V>>,
     /// What the lists that are under way have named so far.
     listing: HashMap<Scope, HashSet<Name>>,
+    /// Objects of which something is not obeyed; at most `limit`.
+    refused: HashSet<Name>,
     limit: usize,
 }
 
@@ -102,6 +104,7 @@ impl<V> Store<V> {
         Self {
             held: HashMap::new(),
             listing: HashMap::new(),
+            refused: HashSet::new(),
             limit,
         }
     }
@@ -110,6 +113,12 @@ impl<V> Store<V> {
     #[must_use]
     pub fn get(&self, name: &Name) -> Option<&V> {
         self.held.get(name).map(|held| &held.value)
+    }
+
+    /// How many objects there are of which something is not obeyed.
+    #[must_use]
+    pub fn refused(&self) -> usize {
+        self.refused.len()
     }
 
     /// All objects, in no order.
@@ -141,6 +150,7 @@ impl<V> Store<V> {
                 let inside =
                     |name: &Name| scope.as_ref().is_none_or(|scope| *scope == name.namespace);
                 let gone = |name: &Name| inside(name) && !listed.contains(name);
+                self.refused.retain(|name| !gone(name));
                 for (name, held) in self.held.extract_if(|name, _| gone(name)) {
                     changed(&name, Some(&held.value), None);
                 }
@@ -149,9 +159,11 @@ impl<V> Store<V> {
             Event::Apply(seen) => self.take(seen, changed),
             Event::Delete { name, uid } => {
                 // The predecessor of what is held may be told late.
-                if self.held.get(&name).is_some_and(|held| held.uid == uid)
-                    && let Some(held) = self.held.remove(&name)
-                {
+                if self.held.get(&name).is_some_and(|held| held.uid != uid) {
+                    return Vec::new();
+                }
+                self.refused.remove(&name);
+                if let Some(held) = self.held.remove(&name) {
                     changed(&name, Some(&held.value), None);
                 }
                 Vec::new()
@@ -160,6 +172,27 @@ impl<V> Store<V> {
     }
 
     fn take(
+        &mut self,
+        seen: Seen<V>,
+        changed: impl FnMut(&Name, Option<&V>, Option<&V>),
+    ) -> Vec<(Name, String)> {
+        let is_known = |held: &Held<V>| {
+            held.uid == seen.uid && held.version >= seen.version && seen.version > 0
+        };
+        if self.held.get(&seen.name).is_some_and(is_known) {
+            return Vec::new();
+        }
+        let name = seen.name.clone();
+        let refused = self.put(seen, changed);
+        if refused.is_empty() {
+            self.refused.remove(&name);
+        } else if self.refused.len() < self.limit {
+            self.refused.insert(name);
+        }
+        refused
+    }
+
+    fn put(
         &mut self,
         seen: Seen<V>,
         mut changed: impl FnMut(&Name, Option<&V>, Option<&V>),
@@ -173,13 +206,6 @@ impl<V> Store<V> {
         } = seen;
         let full = self.held.len() >= self.limit;
         let entry = self.held.entry(name.clone());
-        if let Entry::Occupied(held) = &entry
-            && held.get().uid == uid
-            && held.get().version >= version
-            && version > 0
-        {
-            return Vec::new();
-        }
         let value = match value {
             Ok(value) => value,
             Err(text) => {
@@ -254,6 +280,33 @@ mod tests {
             );
         }
         told
+    }
+
+    #[test]
+    fn what_is_not_obeyed_is_counted_until_it_is_or_is_gone() {
+        let mut store = Store::new(2);
+        let mut after = |events| {
+            run(&mut store, &None, events);
+            store.refused()
+        };
+        let put = |path, uid, version, value| Event::Apply(seen(path, uid, version, value));
+        let gone = |path, uid: &str| Event::Delete {
+            name: name(path),
+            uid: uid.into(),
+        };
+        assert_eq!(after(vec![put("a/x", "1", 1, Err("bad"))]), 1);
+        assert_eq!(after(vec![put("a/x", "1", 2, Err("bad"))]), 1);
+        assert_eq!(after(vec![put("a/x", "1", 3, Ok(1))]), 0);
+        assert_eq!(after(vec![put("a/x", "1", 4, Err("bad"))]), 1);
+        assert_eq!(after(vec![put("a/x", "1", 3, Ok(1))]), 1, "it is older");
+        assert_eq!(
+            after(vec![put("a/y", "2", 5, Ok(1)), put("a/z", "3", 6, Ok(1))]),
+            2
+        );
+        assert_eq!(after(vec![gone("a/z", "3"), gone("a/x", "0")]), 1);
+        assert_eq!(after(vec![gone("a/x", "1")]), 0);
+        assert_eq!(after(vec![put("a/x", "4", 7, Err("bad"))]), 1);
+        assert_eq!(after(vec![Event::Init, Event::InitDone]), 0);
     }
 
     #[test]

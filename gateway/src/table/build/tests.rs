@@ -40,6 +40,7 @@ fn model(created: i64, served_name: &str) -> Model {
         retry: Retry::Unsent,
         unready: None,
         stable: None,
+        traffic_version: 0,
         revisions: Vec::new(),
     }
 }
@@ -335,6 +336,7 @@ fn credentials(created: i64, owner: &str, ids: &[&str]) -> Credentials {
             not_after: None,
             disabled: false,
             allowed: Vec::new(),
+            used: std::sync::atomic::AtomicBool::new(false),
         };
         (Arc::from(*id), Arc::new(key))
     };

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::app::Parts;
 use crate::config::Settings;
-use crate::limit::Bounds;
+use crate::limit::{Bounds, Member};
 use crate::phase::record::AccessLog;
 use crate::table::Plan;
 use crate::table::build::store::{Event, Name, Seen};
@@ -21,7 +21,7 @@ struct World {
     task: JoinHandle<()>,
 }
 
-const KINDS: [Kind; 4] = Kind::ALL;
+const KINDS: [Kind; 5] = Kind::ALL;
 
 impl World {
     fn new() -> Self {
@@ -95,7 +95,7 @@ impl World {
 async fn nothing_is_answered_before_every_kind_was_listed_once() {
     let world = World::new();
     world.change(1).await;
-    for kind in [Kind::Model, Kind::Slice, Kind::Key] {
+    for kind in [Kind::Model, Kind::Slice, Kind::Key, Kind::Peer] {
         world.listed(kind).await;
     }
     tokio::time::sleep(PAUSE * 10).await;
@@ -175,6 +175,41 @@ async fn losing_the_api_server_changes_neither_table_nor_readiness() {
     }
     tokio::time::sleep(PAUSE * 10).await;
     assert_eq!((world.version(), world.message()), (1, "ready".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn gateways_are_met_once_all_of_them_are_known() {
+    let world = World::new();
+    world.state.limits().join("a".into(), 1);
+    let member = |uid: &str| Member {
+        uid: uid.into(),
+        address: "10.0.0.1:8502".parse().unwrap(),
+        owns: true,
+    };
+    let slice = |name: &str, uid: &str| {
+        let seen = Seen {
+            name: Name {
+                namespace: "aimass-system".into(),
+                name: name.into(),
+            },
+            uid: name.into(),
+            version: 1,
+            value: Ok(vec![member(uid)]),
+            notes: Vec::new(),
+        };
+        Message::Changed {
+            kind: Kind::Peer,
+            scope: None,
+            change: Box::new(Change::Peer(Event::Apply(seen))),
+        }
+    };
+    world.tell(slice("one", "a")).await;
+    world.tell(slice("two", "b")).await;
+    tokio::time::sleep(PAUSE * 2).await;
+    assert_eq!(world.state.limits().gateways(), 1);
+    world.listed(Kind::Peer).await;
+    tokio::time::sleep(PAUSE * 2).await;
+    assert_eq!(world.state.limits().gateways(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -195,6 +195,7 @@ async fn the_version_in_the_message_says_which_revision_answers() {
         name: "bbbbbbbb".into(),
         number: 8,
         endpoints: vec![Arc::new(endpoint)],
+        live: Arc::default(),
     });
     let gateway = Gateway::with(model).await;
     let caller = Caller::connect(gateway.address).await;

@@ -1,0 +1,163 @@
+//! `GET /signals` on the admin port: who may read, and the lines.
+//!
+//! Called by `run`, which puts the route there. Whoever asks is looked at by the doorman, once for each connection, and is told in
+//! turn who this gateway is. The admin port has one thread, which probes need, too: no more is done here at once than one line
+//! takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aimass_chassis::listener::Connection;
+use aimass_crds::signals::{CONTENT_TYPE, Hello, Message, VERSION};
+use anyhow::Context as _;
+use axum::body::{Body, Bytes};
+use axum::extract::State as Extracted;
+use axum::http::header::{self, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use futures_util::stream;
+use tokio::time::{Instant, sleep_until};
+
+use super::pending::{Next, opening};
+use super::{INTERVAL, Signals, Slot, now};
+use crate::app::random;
+use crate::badge::Badge;
+use crate::doorman::Doorman;
+
+/// Where signals are read.
+pub const PATH: &str = "/signals";
+/// How long a connection lasts: as long as the token that it was let in by.
+const LIFE: Duration = Duration::from_secs(600);
+
+/// What the route needs.
+pub struct Door {
+    /// What is to be read.
+    pub signals: Signals,
+    /// Who lets in.
+    pub doorman: Doorman,
+    /// The user that may read: the operator.
+    pub reader: Arc<str>,
+    /// This gateway's pod.
+    pub pod: Arc<str>,
+    /// What this gateway shows the operator.
+    pub badge: Badge,
+}
+
+struct Inner {
+    door: Door,
+    /// Another one for each process.
+    boot: String,
+}
+
+/// The route for the operator.
+pub fn routes(door: Door) -> Router {
+    let boot = format!("{:016x}", random());
+    let inner = Arc::new(Inner { door, boot });
+    Router::new().route(PATH, get(read)).with_state(inner)
+}
+
+async fn read(
+    Extracted(inner): Extracted<Arc<Inner>>,
+    Extension(from): Extension<Connection>,
+    headers: HeaderMap,
+) -> Response {
+    let Door {
+        signals,
+        doorman,
+        reader,
+        ..
+    } = &inner.door;
+    let admitted = doorman.admit(from.peer().ip(), &headers, reader).await;
+    if let Err(refused) = admitted {
+        return refused.into_response();
+    }
+    let hello = match inner.hello().await {
+        Ok(hello) => hello,
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "the operator cannot be told who this gateway is");
+            return later("this gateway cannot show who it is; its log says why");
+        }
+    };
+    let Some((slot, told)) = signals.attach() else {
+        return later("as many read already as may");
+    };
+    let hello = Hello {
+        table: told.table,
+        ..hello
+    };
+    // Of many models that takes a while.
+    let opening = tokio::task::spawn_blocking(move || opening(hello, told.all()));
+    let Ok(opening) = opening.await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
+    slot.reader.pending().open(opening, now());
+    let mut response = Response::new(lines(slot));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn later(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], text).into_response()
+}
+
+impl Inner {
+    async fn hello(&self) -> anyhow::Result<Hello> {
+        let Door { pod, badge, .. } = &self.door;
+        let shown = badge.read(aimass_chassis::clock::now()).await?;
+        Ok(Hello {
+            v: VERSION,
+            gateway: pod.as_ref().to_owned(),
+            token: shown.token().to_owned(),
+            boot: self.boot.clone(),
+            interval_ms: u32::try_from(INTERVAL.as_millis())?,
+            table: 0,
+        })
+    }
+}
+
+/// The lines of one reader, as it takes them.
+struct Lines {
+    slot: Slot,
+    until: Instant,
+}
+
+fn lines(slot: Slot) -> Body {
+    let until = Instant::now() + LIFE;
+    let lines = stream::unfold(Lines { slot, until }, |mut lines| async {
+        Some((lines.next().await?, lines))
+    });
+    Body::from_stream(lines)
+}
+
+impl Lines {
+    async fn next(&mut self) -> Option<anyhow::Result<Bytes>> {
+        let reader = &self.slot.reader;
+        loop {
+            if Instant::now() >= self.until {
+                reader.pending().bye(now());
+            }
+            match reader.next(now()) {
+                Next::Line(message) => return Some(line(&message)),
+                Next::Over => return None,
+                // The body ends in the midst: whoever comes back to it must not take it for whole.
+                Next::Left => return Some(Err(anyhow::anyhow!("nothing was taken for too long"))),
+                Next::Nothing => {}
+            }
+            tokio::select! {
+                () = reader.changed.notified() => {}
+                () = sleep_until(self.until) => {}
+            }
+        }
+    }
+}
+
+fn line(message: &Message) -> anyhow::Result<Bytes> {
+    let mut text = serde_json::to_vec(message).context("failed to write a line")?;
+    text.push(b'\n');
+    Ok(text.into())
+}
