@@ -25,5 +25,8 @@ mod retries;
 mod streaming;
 mod tls;
 mod tokens;
+mod waiting;
+mod waking;
 mod websocket;
+mod weights;
 mod world;
