@@ -9,7 +9,7 @@ use aimass_chassis::metrics::Registry;
 use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::Stop;
 use aimass_crds::signals::{
-    GATEWAY_AUDIENCE, Hello, Keys, Message, OPERATOR_AUDIENCE, Report, Seen,
+    GATEWAY_AUDIENCE, Hello, Keys, Message, OPERATOR_AUDIENCE, Report, Seen, Wake,
 };
 use aimass_gateway::badge::Badge;
 use aimass_gateway::doorman::Doorman;
@@ -31,8 +31,8 @@ const OPERATOR: &str = "system:serviceaccount:aimass-system:aimass-operator";
 const GATEWAY: &str = "system:serviceaccount:aimass-system:aimass-gateway";
 
 /// A gateway with its admin port, and the API server that knows the operator.
-struct World {
-    gateway: Gateway,
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
     api: ApiServer,
     admin: Handle,
     end: Stop,
@@ -44,7 +44,10 @@ struct World {
 
 impl World {
     async fn of(models: Vec<Deployment>) -> Self {
-        let gateway = Setup::of(table(models, None)).start().await;
+        Self::around(Setup::of(table(models, None)).start().await).await
+    }
+
+    pub(crate) async fn around(gateway: Gateway) -> Self {
         let api = ApiServer::start().await;
         let token = jwt(OPERATOR, GATEWAY_AUDIENCE, 600);
         api.admit(&token, OPERATOR);
@@ -96,7 +99,7 @@ impl World {
     }
 
     /// One that has read the first two lines.
-    async fn read_on(&self) -> Reader {
+    pub(crate) async fn read_on(&self) -> Reader {
         let mut reader = self.read().await;
         assert!(matches!(reader.next().await, Some(Message::Hello(_))));
         assert!(matches!(reader.next().await, Some(Message::Full(_))));
@@ -114,7 +117,7 @@ impl World {
 }
 
 /// A connection on which signals come.
-struct Reader {
+pub(crate) struct Reader {
     client: Client,
     rest: Vec<u8>,
 }
@@ -132,6 +135,15 @@ impl Reader {
         );
         let rest = Vec::new();
         Self { client, rest }
+    }
+
+    /// The next wake.
+    pub(crate) async fn wake(&mut self) -> Wake {
+        loop {
+            if let Message::Wake(wake) = self.next().await.expect("the stream goes on") {
+                return wake;
+            }
+        }
     }
 
     /// The next line; `None`: that was the last one.
