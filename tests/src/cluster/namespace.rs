@@ -199,7 +199,9 @@ impl Namespace {
         let made = made
             .await
             .unwrap_or_else(|e| panic!("no token for the operator: {e}"));
-        made.status.map(|status| status.token).unwrap_or_default()
+        made.status
+            .and_then(|status| status.token)
+            .unwrap_or_default()
     }
 
     /// Deletes the namespace, without waiting.
