@@ -5,7 +5,13 @@
 //! between them. Seeds are fixed: a run is the same each time.
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "helpers of tests are tests; clippy allows both in functions marked as such only"
+)]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "times and loads of a simulation, all of them small and not negative"
 )]
 
 #[path = "scenarios/load.rs"]

@@ -86,7 +86,7 @@ fn what_was_counted_for_already_is_left_out() {
 
 #[test]
 fn what_was_before_the_ring_does_not_count() {
-    check(&[(span(8_000, 11_000), busy(4_000, 10))], &[(10, 4_000, 4)]);
+    check(&[(span(8_000, 11_000), busy(4_000, 12))], &[(10, 4_000, 4)]);
     check(&[(span(9_100, 10_100), busy(4_000, 10))], &[(10, 400, 1)]);
     check(&[(span(2_000, 3_000), busy(4_000, 10))], &[]);
 }
