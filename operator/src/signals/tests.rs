@@ -290,7 +290,7 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     let head = stream.head.to_lowercase();
     assert!(head.starts_with("get /signals http/1.1\r\n"), "{head}");
     assert!(head.contains("authorization: bearer own-token\r\n"), "{head}");
-    told(&world.ctx).await;
+    decided(&world.ctx).await;
     world.sees("it obeys", obeys(4)).await;
     world.is_announced("it is known now that nobody waits").await;
     world.sees("nobody waits", |signals| {
@@ -429,7 +429,8 @@ async fn nobody_waits_long_for_a_gateway_that_does_not_tell() {
     let gateway = Gateway::start("pod-1").await;
     world.lists(&gateway);
     let _reading = start(&world.ctx, &world.tasks);
-    timeout(PATIENCE, told(&world.ctx)).await.unwrap();
+    timeout(PATIENCE, decided(&world.ctx)).await.unwrap();
+    assert!(world.ctx.signals.is_decided());
     assert!(world.observed().gateways["pod-1"].silent);
 }
 
@@ -438,7 +439,7 @@ async fn without_gateways_nothing_is_read() {
     let (ctx, transcript) = crate::transcript::context([]);
     let (ctx, tasks) = (Arc::new(ctx), Tasks::new());
     let reading = start(&ctx, &tasks);
-    told(&ctx).await;
+    decided(&ctx).await;
     drop(reading);
     assert!(tasks.drain(PATIENCE).await);
     assert_eq!(transcript.lines(), [""; 0]);
