@@ -65,6 +65,12 @@ use crate::network::Cidr;
         json_path = ".status.expiresAt",
         description = "From when on none of its credentials is accepted"
     ),
+    printcolumn(
+        name = "Last used",
+        type_ = "date",
+        json_path = ".status.lastUsedAt",
+        description = "How long ago a gateway last accepted it, in whole hours"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Models",
@@ -153,7 +159,7 @@ pub struct Credential {
     pub not_after: Option<Time>,
 }
 
-/// What is, and why. Nothing of it but `lastTransitionTime` is read back.
+/// What is, and why. Nothing of it but `lastTransitionTime` and `lastUsedAt` is read back.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct APIKeyStatus {
@@ -171,6 +177,11 @@ pub struct APIKeyStatus {
     /// From when on none of the key's credentials is accepted. Absent: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
+
+    /// The hour in which a gateway last accepted the key. Absent: not since that is known.
+    // R
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
 
     /// Ready, Accepted, and while true Reconciling and Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -35,7 +35,7 @@ use crate::lease::fence::{Boottime, Fence};
 use crate::liveness::Pulse;
 use crate::metrics::Metrics;
 use crate::model::memory::Memory;
-use crate::signals::{self, Desk, Endpoints};
+use crate::signals::{self, Desk, Endpoints, Used};
 use crate::watch::{Caches, Scope};
 
 /// All events of one kind, for ever.
@@ -62,6 +62,8 @@ pub struct Context {
     pub(crate) signals: Desk,
     /// Which gateways there are.
     pub(crate) endpoints: Endpoints,
+    /// When keys were last used.
+    pub(crate) used: Used,
     /// Name of this instance, never used twice.
     pub(crate) identity: String,
 }
@@ -110,6 +112,7 @@ impl Context {
             attempts: Attempts::default(),
             signals,
             endpoints: Endpoints::default(),
+            used: Used::default(),
             identity: identity(),
         }
     }

@@ -123,7 +123,7 @@ async fn control(
 /// Reconciles what is announced of all kinds, until `stop`; then ends what has begun.
 async fn controllers(ctx: Arc<Context>, tasks: &Tasks, stop: Stop) {
     let _reading = signals::start(&ctx, tasks);
-    stop.run_until_cancelled(signals::told(&ctx)).await;
+    stop.run_until_cancelled(signals::decided(&ctx)).await;
     let of = || (Arc::clone(&ctx), stop.clone());
     // Without UsagePlans that one ends at once: nothing holds their store.
     join!(

@@ -12,12 +12,14 @@ pub(crate) mod decisions;
 pub(crate) mod desk;
 pub(crate) mod endpoints;
 pub(crate) mod figures;
+mod known;
 mod lines;
 mod reader;
 mod review;
 #[cfg(test)]
 mod tests;
 mod token;
+pub(crate) mod used;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -33,14 +35,18 @@ use tracing::info;
 
 pub(crate) use desk::Desk;
 pub(crate) use endpoints::Endpoints;
+pub(crate) use used::Used;
 use reader::Reader;
 
 use crate::config::Gateways;
 use crate::context::Context;
 
-/// How long the controllers wait for what the gateways do before they plan without knowing it.
+/// How long nothing is decided for want of gateways that have told what they do: as long as one may be
+/// silent.
 const TOLD: Duration = Duration::from_secs(3);
-/// How often is looked whether it is known.
+/// How long the controllers wait for the first decisions, whatever happens.
+const DECIDED: Duration = Duration::from_secs(5);
+/// How often is looked whether there is something to wait for.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Reads until it is dropped.
@@ -80,20 +86,30 @@ pub(crate) fn start(ctx: &Arc<Context>, tasks: &Tasks) -> Reading {
     }
 }
 
-/// Returns when every live gateway has said what it does, but soon: a plan must not take the moment in
-/// which nobody has been asked yet for silence.
-pub(crate) async fn told(ctx: &Context) {
-    if ctx.config.gateways.is_none() {
-        return;
+/// Returns when all models were decided once, but soon: a plan must not take the moment in which nobody
+/// has been asked yet for silence.
+pub(crate) async fn decided(ctx: &Context) {
+    if ctx.config.gateways.is_some() {
+        wait(DECIDED, || ctx.signals.is_decided()).await;
     }
-    let told = async {
-        while !(ctx.endpoints.is_filled() && ctx.signals.is_told()) {
+}
+
+/// Returns when every live gateway has said what it does, but soon.
+async fn told(ctx: &Context) {
+    let is_told = || ctx.endpoints.is_filled() && ctx.signals.is_told();
+    if !wait(TOLD, is_told).await {
+        info!("not all gateways have told what they do: models are looked at without it");
+    }
+}
+
+/// Waits until it is so, but no longer; whether it is.
+async fn wait(longest: Duration, is: impl Fn() -> bool) -> bool {
+    let waiting = async {
+        while !is() {
             sleep(LOOK).await;
         }
     };
-    if timeout(TOLD, told).await.is_err() {
-        info!("not all gateways have told what they do: models are looked at without it");
-    }
+    timeout(longest, waiting).await.is_ok()
 }
 
 /// Has every live gateway read, for ever.

@@ -230,12 +230,21 @@ fn models(ctx: &Context, told: Told<'_, ModelDeployment>) {
 fn keys(ctx: &Context, told: Told<'_, APIKey>) {
     let holders = &ctx.caches.holders;
     let concerned = match told {
-        Told::There(key) => match &key.0 {
-            Ok(key) => holders.key(key),
-            Err(_undecodable) => holders.no_key(&key_of(key)),
-        },
-        Told::Gone(key) => holders.no_key(&key_of(key)),
-        Told::Only(keys) => holders.only_keys(&keys),
+        Told::There(key) => {
+            ctx.used.key(&key_of(key), uid_of(key));
+            match &key.0 {
+                Ok(key) => holders.key(key),
+                Err(_undecodable) => holders.no_key(&key_of(key)),
+            }
+        }
+        Told::Gone(key) => {
+            ctx.used.no_key(&key_of(key), uid_of(key));
+            holders.no_key(&key_of(key))
+        }
+        Told::Only(keys) => {
+            ctx.used.only_keys(&keys);
+            holders.only_keys(&keys)
+        }
     };
     announce(ctx, &concerned);
 }

@@ -31,6 +31,8 @@ pub struct Observed {
     pub taken: Vec<Taken>,
     /// Names in `spec.models` that no ModelDeployment of the namespace has.
     pub unknown_models: Vec<String>,
+    /// The hour in which a gateway last accepted it, as far as is known.
+    pub last_used: Option<Timestamp>,
 }
 
 /// What `spec.plan` refers to, as seen in the cluster.
@@ -83,6 +85,8 @@ pub struct Decided {
     pub expires_at: Option<Timestamp>,
     /// Names of models that there are not.
     pub unknown_models: Vec<String>,
+    /// The hour in which it was last used, as far as is known.
+    pub last_used: Option<Timestamp>,
     /// When time alone will change something: the next end of a credential.
     pub wake_at: Option<Timestamp>,
 }
@@ -101,6 +105,7 @@ pub fn plan(key: &APIKey, observed: &Observed) -> Result<Outlook, Rejection> {
         plan: reference,
         taken,
         unknown_models,
+        last_used,
     } = observed.clone();
     let credentials = &key.spec.credentials;
     let ends = credentials
@@ -118,6 +123,7 @@ pub fn plan(key: &APIKey, observed: &Observed) -> Result<Outlook, Rejection> {
         accepted: (credentials.len().saturating_sub(over), credentials.len()),
         expires_at: key_end(key).map(seconds),
         unknown_models,
+        last_used,
         wake_at: to_come.min(),
     })))
 }

@@ -98,6 +98,7 @@ fn render(text: &str, gateway: bool) -> String {
             },
             taken: Vec::new(),
             unknown_models: Vec::new(),
+            last_used: None,
         };
         let outcome = key::plan(&key, &observed);
         let status = key::status(&key, outcome.as_ref().map_err(Failure::from), now());

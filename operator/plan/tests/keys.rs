@@ -72,11 +72,15 @@ fn facts() -> impl Strategy<Value = Observed> {
     let taken = ("[a-z]{3}", prop::option::of("[a-z]{3}")).prop_map(|(id, by)| Taken { id, by });
     let taken = prop::collection::vec(taken, 0..2);
     let unknown_models = prop::collection::vec("[a-z]{1,52}", 0..17);
-    (plan, taken, unknown_models).prop_map(|(plan, taken, unknown_models)| Observed {
+    let last_used = prop::option::of(0_i64..1000)
+        .prop_map(|hours| hours.map(|hours| now() - SignedDuration::from_hours(hours)));
+    let facts = (plan, taken, unknown_models, last_used);
+    facts.prop_map(|(plan, taken, unknown_models, last_used)| Observed {
         now: now(),
         plan,
         taken,
         unknown_models,
+        last_used,
     })
 }
 

@@ -22,8 +22,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Models that are decided before others get their turn.
 const AT_ONCE: usize = 64;
 
-/// Decides each second, for ever.
+/// Decides each second, for ever; at first once the gateways have told what they do.
 pub(super) async fn each_second(ctx: Arc<Context>) {
+    super::told(&ctx).await;
     let mut seconds = interval(SECOND);
     seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -36,6 +37,7 @@ pub(super) async fn each_second(ctx: Arc<Context>) {
             some.iter().for_each(|model| one(&ctx, model));
             yield_now().await;
         }
+        ctx.signals.decided();
     }
 }
 

@@ -8,7 +8,6 @@
 mod counting;
 mod figures;
 mod gateway;
-mod known;
 mod reading;
 mod record;
 mod scaled;
@@ -23,7 +22,6 @@ use aimass_plan::model::{Platform, Signals};
 use jiff::Timestamp;
 
 pub(super) use figures::{Figures, Standing};
-use known::Known;
 use reading::Reading;
 pub(super) use reading::Second;
 pub(super) use record::Record;
@@ -31,6 +29,7 @@ pub(super) use scaled::Pods;
 
 use crate::cache::Key;
 use crate::signals::endpoints::Live;
+use crate::signals::known::Known;
 
 /// What gateways have told; clones are one.
 #[derive(Clone, Debug, Default)]
@@ -167,6 +166,20 @@ impl Desk {
     /// Whether every live gateway has said what it does.
     pub(super) fn is_told(&self) -> bool {
         self.read(|reading, _| Some(reading.is_told()))
+            .unwrap_or_default()
+    }
+
+    /// All models were decided once.
+    pub(super) fn decided(&self) {
+        self.read(|reading, _| {
+            reading.is_decided = true;
+            Some(())
+        });
+    }
+
+    /// Whether all models were decided once.
+    pub(super) fn is_decided(&self) -> bool {
+        self.read(|reading, _| Some(reading.is_decided))
             .unwrap_or_default()
     }
 

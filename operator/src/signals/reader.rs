@@ -153,7 +153,11 @@ impl Reader {
                         decide::one(&self.ctx, &model);
                     }
                 }
-                Told::Keys(_) => {}
+                Told::Keys(keys) => {
+                    for key in self.ctx.used.used(&keys.used, self.ctx.now()) {
+                        self.ctx.caches.keys.announce(&key);
+                    }
+                }
                 Told::Bye => return Ok(()),
             }
         }

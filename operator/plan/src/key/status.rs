@@ -62,6 +62,14 @@ fn after(
     }
 }
 
+/// The later of what status has and what is known now: an operator that has just begun to lead knows
+/// nothing yet.
+fn last_used(previous: &APIKeyStatus, decided: &Decided) -> Option<Time> {
+    let known = decided.last_used.map(seconds);
+    let held = previous.last_used_at.as_ref().map(|held| held.0);
+    known.max(held).map(Time)
+}
+
 type Saying = (ConditionStatus, Reason, String);
 
 fn judged(
@@ -85,6 +93,7 @@ fn judged(
             .clone()
             .or_else(|| decided.unseen_plan.clone()),
         expires_at: decided.expires_at.map(Time),
+        last_used_at: last_used(previous, decided),
         conditions: made.finish(),
     }
 }

@@ -42,6 +42,7 @@ fn observed() -> Observed {
         plan: PlanReference::NotNeeded,
         taken: Vec::new(),
         unknown_models: Vec::new(),
+        last_used: None,
     }
 }
 
@@ -260,4 +261,23 @@ fn an_expiry_is_one_warning() {
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].reason, Reason::Expired);
     assert!(events(&expired, &expired).is_empty());
+}
+
+#[test]
+fn the_hour_of_the_last_use_never_goes_back() {
+    let mut key = key(&json!({}));
+    let mut used = |last_used: Option<&str>| {
+        let observed = Observed {
+            last_used: last_used.map(at),
+            ..observed()
+        };
+        let status = report(&key, &observed, at(NOW));
+        key.status = Some(status.clone());
+        status.last_used_at.map(|time| time.0)
+    };
+    assert_eq!(used(None), None);
+    assert_eq!(used(Some(NOW)), Some(at(NOW)));
+    assert_eq!(used(None), Some(at(NOW)), "by another leader");
+    assert_eq!(used(Some(BEFORE)), Some(at(NOW)));
+    assert_eq!(used(Some(AFTER)), Some(at(AFTER)));
 }

@@ -11,7 +11,7 @@ use aimass_crds::signals::{Load, Seen};
 use aimass_plan::model;
 use aimass_plan::model::scale::{Span, Tick};
 
-use super::known::Uid;
+use crate::signals::known::Uid;
 
 /// Without a report for longer, nobody knows what a gateway does.
 pub(super) const SILENT: Duration = Duration::from_secs(3);

@@ -17,11 +17,11 @@ use jiff::Timestamp;
 use super::counting::Counting;
 use super::figures::{Figures, Standing};
 use super::gateway::Gateway;
-use super::known::{Known, Uid};
 use super::record::Record;
 use super::scaled::{Around, Pods, Scaled};
 use crate::cache::Key;
 use crate::signals::endpoints::Live;
+use crate::signals::known::{Known, Uid};
 
 /// A gateway that comes or falls silent concerns all models: they are looked through once it has had
 /// the time to say more.
@@ -39,6 +39,8 @@ pub(super) struct Reading {
     awake: BTreeSet<Uid>,
     /// Since when something has changed that concerns all models.
     changed: Option<Tick>,
+    /// Whether all models were decided once.
+    pub(super) is_decided: bool,
 }
 
 /// What is known of one model over all gateways.
@@ -71,6 +73,7 @@ impl Reading {
             models: BTreeMap::new(),
             awake: known.all().cloned().collect(),
             changed: None,
+            is_decided: false,
         }
     }
 

@@ -1,16 +1,17 @@
-//! Which ModelDeployments there are: gateways name them by uid, and whoever names another one is ignored.
+//! Which objects of a kind there are: gateways name them by uid, and whoever names another one is ignored.
 //!
-//! Pure. Kept by `desk`, told by `watch`. Bounded by the number of models.
+//! Pure. Kept by `desk` (ModelDeployments) and by `used` (APIKeys), told by `watch`. Bounded by the number
+//! of objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::cache::Key;
 
-/// `metadata.uid`; shared by everything that is kept of a model.
+/// `metadata.uid`; shared by everything that is kept of an object.
 pub(crate) type Uid = Arc<str>;
 
-/// Models by uid and by name.
+/// Objects by uid and by name.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     keys: BTreeMap<Uid, Key>,
@@ -18,7 +19,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// The model is there; returns the one of the same name that therefore is not.
+    /// The object is there; returns the one of the same name that therefore is not.
     pub(super) fn set(&mut self, key: &Key, uid: &str) -> Option<Uid> {
         if self.uids.get(key).is_some_and(|held| **held == *uid) {
             return None;
@@ -32,7 +33,7 @@ impl Known {
         before
     }
 
-    /// The model is gone.
+    /// The object is gone.
     pub(super) fn remove(&mut self, key: &Key, uid: &str) -> Option<Uid> {
         if self.uids.get(key).is_none_or(|held| **held != *uid) {
             return None;
@@ -54,12 +55,12 @@ impl Known {
         gone.into_values().collect()
     }
 
-    /// The model of that uid.
+    /// The object of that uid.
     pub(super) fn get(&self, uid: &str) -> Option<(&Uid, &Key)> {
         self.keys.get_key_value(uid)
     }
 
-    /// The uid of the model of that name.
+    /// The uid of the object of that name.
     pub(super) fn uid(&self, key: &Key) -> Option<&Uid> {
         self.uids.get(key)
     }
