@@ -161,3 +161,80 @@ fn line(message: &Message) -> anyhow::Result<Bytes> {
     text.push(b'\n');
     Ok(text.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::*;
+
+    fn hello() -> Hello {
+        Hello {
+            v: VERSION,
+            gateway: "g".to_owned(),
+            token: "t".to_owned(),
+            boot: "b".to_owned(),
+            interval_ms: 1000,
+            table: 1,
+        }
+    }
+
+    /// Somebody who has begun to read.
+    fn reader(signals: &Signals) -> axum::body::BodyDataStream {
+        let (slot, told) = signals.attach().expect("there is room");
+        let opening = opening(hello(), told.all());
+        slot.reader.pending().open(opening, now());
+        lines(slot).into_data_stream()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_lasts_ten_minutes() {
+        let signals = Signals::new(Gauge::default());
+        let (mut lines, begun) = (reader(&signals), Instant::now());
+        let mut kinds = Vec::new();
+        while let Some(line) = lines.next().await {
+            let line = line.unwrap();
+            assert!(line.ends_with(b"\n"));
+            let kind = match serde_json::from_slice(&line).unwrap() {
+                Message::Hello(_) => "hello",
+                Message::Full(_) => "full",
+                Message::Bye => "bye",
+                other => panic!("{other:?}"),
+            };
+            kinds.push((kind, begun.elapsed().as_secs()));
+        }
+        assert_eq!(kinds, [("hello", 0), ("full", 0), ("bye", 600)]);
+        assert_eq!(signals.0.open.get(), 1);
+        drop(lines);
+        assert_eq!(signals.0.open.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_lines_all_the_time_has_no_longer() {
+        let signals = Signals::new(Gauge::default());
+        let (mut lines, begun) = (reader(&signals), Instant::now());
+        let mut last = None;
+        while let Some(line) = lines.next().await {
+            last = Some(line.unwrap());
+            tokio::time::advance(Duration::from_secs(1)).await;
+            let wake = |pending: &mut super::super::Pending| {
+                pending.wake(&"u".into(), &"aaaaaaaa".into(), 1, now());
+            };
+            signals.tell(wake);
+        }
+        assert_eq!(last.unwrap(), "{\"kind\":\"bye\"}\n");
+        assert!(begun.elapsed() < LIFE + Duration::from_secs(9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_ends_in_the_midst() {
+        let signals = Signals::new(Gauge::default());
+        let mut lines = reader(&signals);
+        lines.next().await.unwrap().unwrap();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let reader = Arc::clone(&signals.hub().readers[0]);
+        assert!(reader.pending().leave(now()));
+        lines.next().await.unwrap().unwrap_err();
+    }
+}
