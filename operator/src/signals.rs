@@ -35,8 +35,8 @@ use tracing::info;
 
 pub(crate) use desk::Desk;
 pub(crate) use endpoints::Endpoints;
-pub(crate) use used::Used;
 use reader::Reader;
+pub(crate) use used::Used;
 
 use crate::config::Gateways;
 use crate::context::Context;
