@@ -4,8 +4,8 @@
 //! that shows this gateway's own token; `serve` answers theirs on the admin port, once they have shown theirs. Asked by
 //! `phase::admit`, for no longer than [`DEADLINE`]; told by `watch` who there is.
 
-pub(crate) mod link;
 mod line;
+pub(crate) mod link;
 mod serve;
 
 use std::collections::HashMap;

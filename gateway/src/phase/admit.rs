@@ -20,7 +20,8 @@ use self::look::{Look, What, look};
 use super::authenticate::Caller;
 use crate::limit::wire::{Ask, Limit, duration};
 use crate::limit::{
-    Gcra, Holder, Id, Limits, Outcome, OwnerLoss, Place, Quota, Ready, Refusal, Slot, Used, block, headers,
+    Gcra, Holder, Id, Limits, Outcome, OwnerLoss, Place, Quota, Ready, Refusal, Slot, Used, block,
+    headers,
 };
 use crate::peer::Links;
 use crate::table::{Deployment, Plan, Table};
@@ -176,7 +177,8 @@ pub(crate) fn decide(
         .filter(|look| !look.shadow)
         .filter_map(|look| Some((look.wait?, look)))
         .max_by_key(|(wait, _)| *wait);
-    let is_alone = |standing: &Standing| matches!(standing, Standing::Share { .. } | Standing::Lost);
+    let is_alone =
+        |standing: &Standing| matches!(standing, Standing::Share { .. } | Standing::Lost);
     let is_decided = refused.is_some() || question.is_none();
     if is_decided && cases.iter().any(|(_, standing, _)| is_alone(standing)) {
         used.fallbacks = used.fallbacks.saturating_add(1);
@@ -334,7 +336,10 @@ fn charge(
     now: u128,
 ) -> Option<u32> {
     let holder = &policy.holder;
-    let counted = !matches!(standing, Standing::Here { .. } | Standing::InHand | Standing::Granted);
+    let counted = !matches!(
+        standing,
+        Standing::Here { .. } | Standing::InHand | Standing::Granted
+    );
     if counted && policy.plan.concurrency.is_some() {
         // The owner does not know of this place yet.
         used.peers.soil(holder);
