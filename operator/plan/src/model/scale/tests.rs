@@ -38,9 +38,13 @@ fn reported(seconds: u64, counts: &Counts<'_>) -> (Ring, Coverage, Tick) {
 
 fn recommended(seconds: u64, counts: &Counts<'_>, current: i32) -> Recommendation {
     let (ring, coverage, now) = reported(seconds, counts);
+    decided(&ring, &coverage, current, now)
+}
+
+fn decided(ring: &Ring, coverage: &Coverage, current: i32, now: Tick) -> Recommendation {
     let seen = Seen {
-        ring: &ring,
-        coverage: &coverage,
+        ring,
+        coverage,
         usable: current,
         existing: current,
         waiting: false,
@@ -94,6 +98,34 @@ fn idle_is_counted_from_the_first_second_that_all_have_reported() {
     let before = recommended(60, &idle, 1);
     assert_eq!((before.rule, before.inputs.idle_ms), (Rule::Steady, 59_000));
     assert_eq!(recommended(61, &idle, 1).rule, Rule::Idle);
+}
+
+#[test]
+fn what_one_gateway_sees_raises_before_the_others_have_reported() {
+    let (mut ring, mut coverage, now) = reported(30, &Counts::default());
+    let later = now.after(Duration::from_millis(900));
+    let span = coverage.report("a", Duration::from_millis(900), later);
+    let burst = Counts {
+        in_flight: Milli(100_000),
+        ..Counts::default()
+    };
+    ring.add(span, &burst);
+    let found = decided(&ring, &coverage, 2, later);
+    // 90 in this second, the mean over two
+    assert_eq!((found.inputs.fast, found.desired), (Milli(45_000), 7));
+}
+
+#[test]
+fn while_a_report_is_overdue_nothing_shrinks() {
+    let (mut ring, mut coverage, now) = reported(30, &Counts::default());
+    let live = BTreeSet::from(["a", "b"].map(str::to_owned));
+    for (after, expect) in [(1_000, 2), (2_000, 4)] {
+        let later = now.after(Duration::from_millis(after));
+        let span = coverage.report("a", Duration::from_secs(1), later);
+        ring.add(span, &Counts::default());
+        coverage.close(&live, later);
+        assert_eq!(decided(&ring, &coverage, 4, later).desired, expect);
+    }
 }
 
 #[test]
