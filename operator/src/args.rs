@@ -50,7 +50,11 @@ pub struct RunArgs {
     pub gateways: Gateways,
     /// File with a token of the operator's ServiceAccount for audience aimass-gateway: what it shows to
     /// gateways. It is read anew for each connection.
-    #[arg(long, env = "AIMASS_GATEWAY_TOKEN_FILE", default_value = "/var/run/secrets/aimass-gateway/token")]
+    #[arg(
+        long,
+        env = "AIMASS_GATEWAY_TOKEN_FILE",
+        default_value = "/var/run/secrets/aimass-gateway/token"
+    )]
     pub gateway_token_file: PathBuf,
     /// What the installation says about all models.
     #[command(flatten)]

@@ -35,8 +35,8 @@ use tracing::info;
 
 pub(crate) use desk::Desk;
 pub(crate) use endpoints::Endpoints;
-pub(crate) use used::Used;
 use reader::Reader;
+pub(crate) use used::Used;
 
 use crate::config::Gateways;
 use crate::context::Context;
@@ -122,9 +122,12 @@ async fn supervise(ctx: Arc<Context>, tasks: Tasks, token_file: std::path::PathB
         readers.retain(|gateway, (address, _)| live.get(gateway) == Some(address));
         for (gateway, address) in live {
             let gateway_of = Arc::clone(&gateway);
-            readers
-                .entry(gateway)
-                .or_insert_with(|| (address, read(&ctx, &tasks, (gateway_of, address), &token_file)));
+            readers.entry(gateway).or_insert_with(|| {
+                (
+                    address,
+                    read(&ctx, &tasks, (gateway_of, address), &token_file),
+                )
+            });
         }
         // The sender is the context's own.
         if endpoints.changed().await.is_err() {

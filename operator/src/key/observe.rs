@@ -17,7 +17,9 @@ pub(crate) fn observe(ctx: &Context, key: &APIKey) -> Observed {
         plan: plan(ctx, key.spec.plan.as_deref()),
         taken: taken(ctx, &own, key),
         unknown_models: unknown_models(ctx, &own, &key.spec.models),
-        last_used: ctx.used.last(key.metadata.uid.as_deref().unwrap_or_default()),
+        last_used: ctx
+            .used
+            .last(key.metadata.uid.as_deref().unwrap_or_default()),
     }
 }
 

@@ -140,28 +140,46 @@ fn message(line: &[u8]) -> Result<Message, Broken> {
 }
 
 fn check_full(full: &Full) -> Result<(), Broken> {
-    must(full.deployments.len() <= MODELS, "a line must name at most 4096 models")?;
+    must(
+        full.deployments.len() <= MODELS,
+        "a line must name at most 4096 models",
+    )?;
     let mut known = BTreeSet::new();
     for taken in &full.deployments {
         check_uid(&taken.uid)?;
         must(known.insert(&taken.uid), "a line must name each model once")?;
-        must(taken.traffic_version >= 0, "trafficVersion must be at least 0")?;
+        must(
+            taken.traffic_version >= 0,
+            "trafficVersion must be at least 0",
+        )?;
     }
     Ok(())
 }
 
 fn check_report(report: &Report) -> Result<(), Broken> {
     must(report.span_ms <= SPAN, "spanMs must be at most 60000")?;
-    must(report.deployments.len() <= MODELS, "a line must name at most 4096 models")?;
+    must(
+        report.deployments.len() <= MODELS,
+        "a line must name at most 4096 models",
+    )?;
     let mut models = BTreeSet::new();
     for seen in &report.deployments {
         check_uid(&seen.uid)?;
         must(models.insert(&seen.uid), "a line must name each model once")?;
-        must(seen.traffic_version >= 0, "trafficVersion must be at least 0")?;
-        must(seen.revisions.len() <= REVISIONS, "a model must have at most 32 revisions")?;
+        must(
+            seen.traffic_version >= 0,
+            "trafficVersion must be at least 0",
+        )?;
+        must(
+            seen.revisions.len() <= REVISIONS,
+            "a model must have at most 32 revisions",
+        )?;
         let mut revisions = BTreeSet::new();
         for load in &seen.revisions {
-            must(revisions.insert(&load.revision), "a line must name each revision once")?;
+            must(
+                revisions.insert(&load.revision),
+                "a line must name each revision once",
+            )?;
             check_load(load)?;
         }
     }

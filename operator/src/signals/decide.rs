@@ -67,7 +67,11 @@ fn is_news(ctx: &Context, key: &Key) -> bool {
 /// Its pods, over all revisions.
 fn pods(ctx: &Context, key: &Key, model: &ModelDeployment) -> Pods {
     let mut pods = Pods::default();
-    for (_, known) in ctx.caches.pods.group(&pod::group(&key.namespace, &key.name)) {
+    for (_, known) in ctx
+        .caches
+        .pods
+        .group(&pod::group(&key.namespace, &key.name))
+    {
         let (Known::Present(pod) | Known::Doubtful(pod)) = known;
         // Those that have ended are no longer counted by quotas, and serve nobody.
         if ["Succeeded", "Failed"].contains(&pod.phase.as_str()) {
@@ -96,6 +100,7 @@ fn is_refused(ctx: &Context, model: &ModelDeployment) -> bool {
         let status = deployment.status.as_ref();
         let conditions = status.and_then(|status| status.conditions.as_ref());
         let mut conditions = conditions.into_iter().flatten();
-        conditions.any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
+        conditions
+            .any(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True")
     })
 }

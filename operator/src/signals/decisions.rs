@@ -19,7 +19,10 @@ pub(crate) fn routes(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-async fn show(State(desk): State<Desk>, Path((namespace, name)): Path<(String, String)>) -> Response {
+async fn show(
+    State(desk): State<Desk>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Response {
     let key = Key { namespace, name };
     match desk.records(&key) {
         Some(decisions) => {

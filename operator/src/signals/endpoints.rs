@@ -100,7 +100,8 @@ impl Endpoints {
 
 /// Keeps the context's endpoints true, for ever.
 pub(crate) async fn keep(ctx: Arc<Context>, namespace: String) {
-    let config = watcher::Config::default().labels(&format!("kubernetes.io/service-name={SERVICE}"));
+    let config =
+        watcher::Config::default().labels(&format!("kubernetes.io/service-name={SERVICE}"));
     let open = |ctx: &Context| ctx.stream_in::<EndpointSlice>(&namespace, config.clone());
     follow(&ctx, open, |event| ctx.endpoints.apply(event)).await;
 }
@@ -133,6 +134,7 @@ fn serves(endpoint: &Endpoint) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -164,10 +166,22 @@ mod tests {
         let slice = slice(
             "one",
             &[
-                endpoint(1, json!({"ready": true, "serving": true, "terminating": false})),
-                endpoint(2, json!({"ready": false, "serving": false, "terminating": false})),
-                endpoint(3, json!({"ready": false, "serving": true, "terminating": true})),
-                endpoint(4, json!({"ready": false, "serving": false, "terminating": true})),
+                endpoint(
+                    1,
+                    json!({"ready": true, "serving": true, "terminating": false}),
+                ),
+                endpoint(
+                    2,
+                    json!({"ready": false, "serving": false, "terminating": false}),
+                ),
+                endpoint(
+                    3,
+                    json!({"ready": false, "serving": true, "terminating": true}),
+                ),
+                endpoint(
+                    4,
+                    json!({"ready": false, "serving": false, "terminating": true}),
+                ),
                 endpoint(5, json!({})),
                 endpoint(6, json!({"ready": false})),
                 json!({"addresses": ["10.1.0.7"]}),
@@ -177,7 +191,11 @@ mod tests {
         let endpoints = Endpoints::default();
         assert!(!endpoints.is_filled());
         endpoints.apply(Event::Apply(slice));
-        let expect = ["pod-1 10.1.0.1:8502", "pod-3 10.1.0.3:8502", "pod-5 10.1.0.5:8502"];
+        let expect = [
+            "pod-1 10.1.0.1:8502",
+            "pod-3 10.1.0.3:8502",
+            "pod-5 10.1.0.5:8502",
+        ];
         assert_eq!(live(&endpoints), expect);
     }
 

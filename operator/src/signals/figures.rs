@@ -78,7 +78,9 @@ impl Collector for Shown {
         let demand = |figures: &Figures| thousandths(figures.demand_milli);
         each(&mut encoder, ("demand", help), &models, demand)?;
         let help = "Pods that the load calls for, within all limits";
-        each(&mut encoder, ("desired", help), &models, |f| whole(f.desired))?;
+        each(&mut encoder, ("desired", help), &models, |f| {
+            whole(f.desired)
+        })?;
         let help = "Pods that serve";
         each(&mut encoder, ("ready", help), &models, |f| whole(f.ready))?;
         limited(&mut encoder, &models)
@@ -91,7 +93,8 @@ fn gateways(encoder: &mut DescriptorEncoder<'_>, standing: Standing) -> Result<(
         connected,
         silent,
     } = standing;
-    let help = "Gateways: those that are live, those that are read, those that have said nothing for 3 s";
+    let help =
+        "Gateways: those that are live, those that are read, those that have said nothing for 3 s";
     let mut family =
         encoder.encode_descriptor("signals_gateways", help, None, MetricType::Gauge)?;
     for (state, count) in [("live", live), ("connected", connected), ("silent", silent)] {
@@ -127,7 +130,10 @@ fn limited(
     let help = "1 where the load calls for more pods than there may be, by what keeps them away";
     let mut family = encoder.encode_descriptor("limited", help, None, MetricType::Gauge)?;
     for (key, figures) in models {
-        for (by, count) in ["Max", "Quota", "Unschedulable"].iter().zip(figures.limited) {
+        for (by, count) in ["Max", "Quota", "Unschedulable"]
+            .iter()
+            .zip(figures.limited)
+        {
             if count > 0 {
                 let label = Limited {
                     project: key.namespace.clone(),

@@ -66,7 +66,9 @@ fn names(review: &TokenReview, pod: &str) -> bool {
         return false;
     };
     let meant = status.audiences.iter().flatten();
-    let meant = meant.into_iter().any(|audience| audience == OPERATOR_AUDIENCE);
+    let meant = meant
+        .into_iter()
+        .any(|audience| audience == OPERATOR_AUDIENCE);
     let extra = status.user.as_ref().and_then(|user| user.extra.as_ref());
     let bound = extra.and_then(|extra| extra.get(POD_UID));
     let bound = matches!(bound.map(Vec::as_slice), Some([uid]) if uid == pod);
@@ -114,12 +116,28 @@ mod tests {
         };
         for (name, answer, expect) in [
             ("it is", answer(|_| {}), true),
-            ("not known", answer(|s| s["authenticated"] = json!(false)), false),
-            ("for others", answer(|s| s["audiences"] = json!(["aimass"])), false),
-            ("for nobody", answer(|s| s["audiences"] = json!(null)), false),
+            (
+                "not known",
+                answer(|s| s["authenticated"] = json!(false)),
+                false,
+            ),
+            (
+                "for others",
+                answer(|s| s["audiences"] = json!(["aimass"])),
+                false,
+            ),
+            (
+                "for nobody",
+                answer(|s| s["audiences"] = json!(null)),
+                false,
+            ),
             ("of another pod", bound(json!(["pod-2"])), false),
             ("of two pods", bound(json!(["pod-1", "pod-2"])), false),
-            ("of no pod", answer(|s| s["user"]["extra"] = json!({})), false),
+            (
+                "of no pod",
+                answer(|s| s["user"]["extra"] = json!({})),
+                false,
+            ),
         ] {
             assert_eq!(ask((201, answer)).await, Ok(expect), "{name}");
         }
@@ -127,7 +145,11 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_answer_nobody_knows() {
-        for answer in [refused(500, "no"), refused(403, "no"), (201, json!("secret"))] {
+        for answer in [
+            refused(500, "no"),
+            refused(403, "no"),
+            (201, json!("secret")),
+        ] {
             let error = ask(answer).await.unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }

@@ -216,7 +216,8 @@ impl World {
     }
 
     fn lists(&mut self, gateway: &Gateway) {
-        self.endpoints.insert((gateway.uid.to_owned(), gateway.address()));
+        self.endpoints
+            .insert((gateway.uid.to_owned(), gateway.address()));
         self.list();
     }
 
@@ -243,7 +244,9 @@ impl World {
     }
 
     fn observed(&self) -> aimass_plan::model::Signals {
-        self.ctx.signals.observed(&model().0.unwrap(), self.ctx.tick())
+        self.ctx
+            .signals
+            .observed(&model().0.unwrap(), self.ctx.tick())
     }
 
     /// Waits until what a plan would see is as it should be.
@@ -289,14 +292,23 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     let mut stream = gateway.introduce().await;
     let head = stream.head.to_lowercase();
     assert!(head.starts_with("get /signals http/1.1\r\n"), "{head}");
-    assert!(head.contains("authorization: bearer own-token\r\n"), "{head}");
+    assert!(
+        head.contains("authorization: bearer own-token\r\n"),
+        "{head}"
+    );
     decided(&world.ctx).await;
     world.sees("it obeys", obeys(4)).await;
-    world.is_announced("it is known now that nobody waits").await;
-    world.sees("nobody waits", |signals| {
-        signals.recommended.as_ref().is_some_and(|told| told.desired == 0)
-    })
-    .await;
+    world
+        .is_announced("it is known now that nobody waits")
+        .await;
+    world
+        .sees("nobody waits", |signals| {
+            signals
+                .recommended
+                .as_ref()
+                .is_some_and(|told| told.desired == 0)
+        })
+        .await;
     let begun = Duration::from_millis(world.ctx.tick().as_millis());
     stream.say(&wake(3, "unknown")).await;
     stream.say(&wake(4, "u")).await;
@@ -304,15 +316,32 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     let took = Duration::from_millis(world.ctx.tick().as_millis()).saturating_sub(begun);
     let told = world.observed().recommended.unwrap();
     assert_eq!((told.desired, told.waking), (1, true), "after {took:?}");
+    let ana = Key {
+        namespace: "a".to_owned(),
+        name: "ana".to_owned(),
+    };
+    world.ctx.used.key(&ana, "k");
+    stream
+        .say(&json!({"kind": "keys", "seq": 5, "used": ["k", "unknown"]}))
+        .await;
     let line = r#"aimass_operator_desired{project="a",model="iris"} 1.0"#;
     world.counts(line).await;
-    world.counts(r#"aimass_operator_signals_gateways{state="connected"} 1"#).await;
+    world
+        .counts(r#"aimass_operator_signals_gateways{state="connected"} 1"#)
+        .await;
     let key = Key {
         namespace: "a".to_owned(),
         name: "iris".to_owned(),
     };
     let records = world.ctx.signals.records(&key).unwrap();
     assert!(records[0].message.starts_with("0 → 1"), "{records:?}");
+    stream.say(&report(6, 1)).await;
+    world
+        .sees("all lines were read", |signals| {
+            signals.gateways["pod-1"].assigned.contains_key(REVISION)
+        })
+        .await;
+    assert!(world.ctx.used.last("k").is_some());
 }
 
 #[tokio::test]
@@ -324,7 +353,10 @@ async fn a_wrong_line_changes_nothing_and_is_followed_by_another_connection() {
     let endless = "a".repeat(64 << 10);
     for (reason, wrong) in [
         ("Gap", format!("{}\n", report(9, 5))),
-        ("NotAMessage", "{\"kind\":\"report\",\"seq\":NaN}\n".to_owned()),
+        (
+            "NotAMessage",
+            "{\"kind\":\"report\",\"seq\":NaN}\n".to_owned(),
+        ),
         ("OutOfRange", format!("{}\n", report(3, 2_000_000))),
         ("TooLong", endless),
     ] {
@@ -338,7 +370,11 @@ async fn a_wrong_line_changes_nothing_and_is_followed_by_another_connection() {
             .await;
         stream.closed().await;
         let signals = world.observed();
-        assert_eq!(signals.gateways["pod-1"].traffic_version, Some(4), "{reason}");
+        assert_eq!(
+            signals.gateways["pod-1"].traffic_version,
+            Some(4),
+            "{reason}"
+        );
         assert_eq!(signals.gateways["pod-1"].assigned.len(), 0, "{reason}");
     }
 }
@@ -356,7 +392,9 @@ async fn who_is_not_the_pod_of_the_endpoint_is_not_listened_to() {
     stream.say(&hello).await;
     stream.say(&full(1, 4)).await;
     stream.say(&report(2, 3)).await;
-    world.counts("signals_broken_total{reason=\"Stranger\"} 1").await;
+    world
+        .counts("signals_broken_total{reason=\"Stranger\"} 1")
+        .await;
     stream.closed().await;
     let signals = world.observed();
     assert!(signals.gateways["pod-1"].silent);
@@ -364,7 +402,9 @@ async fn who_is_not_the_pod_of_the_endpoint_is_not_listened_to() {
     let mut stream = gateway.accept().await;
     let refusal = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n";
     stream.socket.write_all(refusal.as_bytes()).await.unwrap();
-    world.counts("signals_broken_total{reason=\"Refused\"} 1").await;
+    world
+        .counts("signals_broken_total{reason=\"Refused\"} 1")
+        .await;
 }
 
 #[tokio::test]
@@ -383,10 +423,11 @@ async fn a_gateway_that_goes_is_forgotten_and_one_that_comes_is_read() {
     world.lists(&two);
     stream.closed().await;
     let _stream = two.introduce().await;
-    world.sees("the other one is there alone", |signals| {
-        signals.gateways.keys().eq(["pod-2"]) && obeys(4)(signals)
-    })
-    .await;
+    world
+        .sees("the other one is there alone", |signals| {
+            signals.gateways.keys().eq(["pod-2"]) && obeys(4)(signals)
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -400,7 +441,10 @@ async fn who_leads_no_more_reads_no_more_and_who_leads_again_begins_anew() {
     stream.say(&wake(3, "u")).await;
     world
         .sees("it wakes", |signals| {
-            signals.recommended.as_ref().is_some_and(|told| told.desired == 1)
+            signals
+                .recommended
+                .as_ref()
+                .is_some_and(|told| told.desired == 1)
         })
         .await;
     drop(reading);
@@ -418,7 +462,10 @@ async fn who_leads_no_more_reads_no_more_and_who_leads_again_begins_anew() {
     stream.say(&waits).await;
     world
         .sees("it wakes again", |signals| {
-            signals.recommended.as_ref().is_some_and(|told| told.desired == 1)
+            signals
+                .recommended
+                .as_ref()
+                .is_some_and(|told| told.desired == 1)
         })
         .await;
 }

@@ -18,7 +18,9 @@ pub(super) async fn authorization(file: &Path) -> Result<HeaderValue, Broken> {
     let found = tokio::fs::metadata(file).await;
     let size = found.map_err(|error| refused(error.to_string()))?.len();
     if size > MOST {
-        return Err(refused(format!("must have at most {MOST} bytes, has {size}")));
+        return Err(refused(format!(
+            "must have at most {MOST} bytes, has {size}"
+        )));
     }
     let text = tokio::fs::read_to_string(file).await;
     let text = text.map_err(|error| refused(error.to_string()))?;
@@ -40,7 +42,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         std::fs::write(&file, text).unwrap();
-        authorization(&file).await.map_err(|error| error.to_string())
+        authorization(&file)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     #[tokio::test]

@@ -62,7 +62,10 @@ fn a_gateway_says_hello_first_and_is_the_one_that_was_called() {
         read.err().map(|error| error.reason())
     };
     assert_eq!(read(hello_line(|_| {})), None);
-    assert_eq!(read(hello_line(|line| line["v"] = json!(2))), Some("OutOfRange"));
+    assert_eq!(
+        read(hello_line(|line| line["v"] = json!(2))),
+        Some("OutOfRange")
+    );
     let other = hello_line(|line| line["gateway"] = json!("pod-2"));
     assert_eq!(read(other), Some("Stranger"));
     for interval in [0, 99, 2001] {
@@ -171,9 +174,7 @@ fn lists_are_bounded_and_name_nobody_twice() {
     check(&[keys(vec!["k"; 5000])], None);
     check(&[keys(vec!["k"; 5001])], Some("OutOfRange"));
     check(&[keys(vec![""])], Some("OutOfRange"));
-    let wake = |uid: &str, queued: u32| {
-        json!({"kind": "wake", "seq": 1, "uid": uid, "revision": REV, "queued": queued})
-    };
+    let wake = |uid: &str, queued: u32| json!({"kind": "wake", "seq": 1, "uid": uid, "revision": REV, "queued": queued});
     check(&[wake("u", 1)], None);
     check(&[wake("u", 1_000_001)], Some("OutOfRange"));
     check(&[wake(&"u".repeat(65), 1)], Some("OutOfRange"));

@@ -184,7 +184,10 @@ impl Reading {
         }
         let key = |uid: &Uid| known.get(uid).map(|(_, key)| key.clone());
         let mut concerned = Vec::new();
-        if self.changed.is_some_and(|since| now.since(since) >= SETTLES) {
+        if self
+            .changed
+            .is_some_and(|since| now.since(since) >= SETTLES)
+        {
             self.changed = None;
             let differs = |uid: &&Uid| self.differs(uid, now);
             concerned = self.models.keys().filter(differs).filter_map(key).collect();
@@ -202,7 +205,11 @@ impl Reading {
     ) -> bool {
         let records = RECORDS / self.models.len().max(1);
         let kept = self.models.entry(Arc::clone(uid)).or_default();
-        if !kept.scaled.as_ref().is_some_and(|scaled| scaled.is_of(model)) {
+        if !kept
+            .scaled
+            .as_ref()
+            .is_some_and(|scaled| scaled.is_of(model))
+        {
             match (scaling_rules(model, platform), &mut kept.scaled) {
                 (None, scaled) => *scaled = None,
                 (Some(rules), Some(scaled)) => scaled.respec(model, rules, now),

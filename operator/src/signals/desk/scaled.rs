@@ -182,9 +182,8 @@ impl Scaled {
         self.current = desired;
         self.last = Some(recommendation);
         let before = self.told.replace(told);
-        let other = |before: Told| {
-            (before.desired, before.limited_by) != (told.desired, told.limited_by)
-        };
+        let other =
+            |before: Told| (before.desired, before.limited_by) != (told.desired, told.limited_by);
         if before.is_none_or(other) {
             self.decided = Some(recommendation);
             self.records.push((time, recommendation), records);
@@ -199,7 +198,9 @@ impl Scaled {
             self.limited = now;
             return recommendation.limited_by;
         }
-        let told = self.told.filter(|told| told.desired == recommendation.desired);
+        let told = self
+            .told
+            .filter(|told| told.desired == recommendation.desired);
         told.and_then(|told| told.limited_by)
             .filter(|_| now.since(self.limited) < LIMITED)
     }

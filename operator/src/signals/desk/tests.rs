@@ -306,7 +306,13 @@ fn a_model_that_is_gone_is_forgotten_and_its_successor_begins_anew() {
 #[test]
 fn counts_begin_when_all_live_gateways_obey_the_same() {
     let world = World::told(&any(), 1, &["g1", "g2"]);
-    let ok = || world.observed().counts.get(REVISION).map(|counts| counts.ok);
+    let ok = || {
+        world
+            .observed()
+            .counts
+            .get(REVISION)
+            .map(|counts| counts.ok)
+    };
     world.report("g1", 4, &[load(REVISION, 1)]);
     world.report("g2", 4, &[load(REVISION, 1)]);
     assert_eq!(ok(), Some(2));
@@ -427,7 +433,11 @@ fn nothing_shrinks_while_nobody_tells() {
     assert_eq!(world.seconds(3, &[], &[]), [0; 0]);
     assert_eq!(world.recommended().unwrap().desired, 4);
     world.seconds(60, &[], &[]);
-    assert_eq!(world.recommended(), None, "nobody knows, and the number stays");
+    assert_eq!(
+        world.recommended(),
+        None,
+        "nobody knows, and the number stays"
+    );
     world.seconds(1, &["g1"], &[]);
     assert_eq!(world.recommended().unwrap().desired, 4);
 }
@@ -486,7 +496,11 @@ fn who_sets_the_number_otherwise_gets_no_recommendation() {
     let status = world.model.status.as_mut().unwrap();
     status.scaling.as_mut().unwrap().desired = 3;
     world.decide();
-    assert_eq!(world.recommended().unwrap().desired, 3, "it begins with what is");
+    assert_eq!(
+        world.recommended().unwrap().desired,
+        3,
+        "it begins with what is"
+    );
 }
 
 #[test]
@@ -520,7 +534,11 @@ fn a_new_leader_begins_with_the_number_in_status() {
     assert_eq!(world.desk.second(world.tick()).due, [key("iris")]);
     world.decide();
     world.desk.connected("g1");
-    assert_eq!(world.seconds(30, &["g1"], &[]), [3], "known again, and no less");
+    assert_eq!(
+        world.seconds(30, &["g1"], &[]),
+        [3],
+        "known again, and no less"
+    );
 }
 
 #[test]
@@ -541,7 +559,10 @@ fn a_plan_is_told_when_a_revision_without_weight_has_no_request_left() {
     world.report("g1", 4, &both);
     world.report("g2", 4, &[load(OLD, 1)]);
     world.observed();
-    assert_eq!(world.report("g1", 4, &[load(OLD, 0), load(REVISION, 0)]), []);
+    assert_eq!(
+        world.report("g1", 4, &[load(OLD, 0), load(REVISION, 0)]),
+        []
+    );
     assert_eq!(world.report("g2", 4, &[load(OLD, 0)]), [key("iris")]);
     assert_eq!(world.report("g2", 4, &[load(OLD, 0)]), []);
 }
@@ -573,7 +594,10 @@ fn all_models_are_told_of_gateways_that_come_and_fall_silent() {
     concerned(&mut world, &["g1"]);
     assert_eq!(concerned(&mut world, &["g1"]), all);
     let standing = world.desk.standing(world.tick());
-    assert_eq!((standing.live, standing.connected, standing.silent), (2, 2, 1));
+    assert_eq!(
+        (standing.live, standing.connected, standing.silent),
+        (2, 2, 1)
+    );
 }
 
 #[test]
