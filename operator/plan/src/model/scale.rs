@@ -84,3 +84,5 @@ pub fn own(rules: &Rules, ring: &Ring, coverage: &Coverage, now: Tick) -> i32 {
 
 #[cfg(test)]
 mod properties;
+#[cfg(test)]
+mod tests;

@@ -84,6 +84,7 @@ impl Coverage {
         let by_receipt = Span {
             from: Tick::from_millis(now.as_millis().saturating_sub(millis(span))),
             until: now,
+            counted: span,
         };
         if !self.gateways.contains_key(gateway) {
             if self.gateways.len() >= MOST {
@@ -212,9 +213,13 @@ impl Gateway {
         }
         let begin = Tick::from_millis(until.as_millis().saturating_sub(millis(span)));
         let Some(covered) = self.covered else {
-            let span = Span { from: begin, until };
-            self.covered = Some(span);
-            return span;
+            let placed = Span {
+                from: begin,
+                until,
+                counted: span,
+            };
+            self.covered = Some(placed);
+            return placed;
         };
         let until = until.max(covered.until);
         let gap = begin.since(covered.until);
@@ -222,8 +227,13 @@ impl Gateway {
         self.covered = Some(Span {
             from: if gap <= SLACK { covered.from } else { begin },
             until,
+            counted: span,
         });
-        Span { from, until }
+        Span {
+            from,
+            until,
+            counted: span,
+        }
     }
 }
 

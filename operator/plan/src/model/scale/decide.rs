@@ -102,7 +102,7 @@ fn first(
     let down = wanted.down.replicas.max(1);
     if down < current && inputs.complete && rested {
         let kept = percent_of(current, rules.tuning.keep_percent);
-        return (Rule::Shrinking, down.max(kept));
+        return (Rule::Shrinking, down.max(kept).min(current));
     }
     (Rule::Steady, current)
 }

@@ -67,8 +67,10 @@ pub(super) fn gather(rules: &Rules, seen: &Seen<'_>, memory: &Memory, now: Tick)
     } = *seen;
     let (window, closed) = (ring.window(), coverage.closed());
     let demand = demand(rules, ring, now);
-    let slow = mean(ring, coverage, (window, 1), demand, now);
-    let fast = mean(ring, coverage, fast(rules), demand, now);
+    // not one second alone decides, however little is known
+    let (short, least) = (rules.fast(), rules.tuning.fast_least);
+    let slow = mean(ring, coverage, (window, short), demand, now);
+    let fast = mean(ring, coverage, (short, least), demand, now);
     let answers = ring.answers(newest(now));
     let complete = coverage.complete(window) && ring.covers(closed) && coverage.recent(now);
     let first = closed.saturating_add(1).saturating_sub(window);
@@ -98,12 +100,8 @@ pub(super) fn gather(rules: &Rules, seen: &Seen<'_>, memory: &Memory, now: Tick)
 /// The fast demand that a ring shows.
 pub(super) fn fast_demand(rules: &Rules, ring: &Ring, coverage: &Coverage, now: Tick) -> Milli {
     let demand = demand(rules, ring, now);
-    mean(ring, coverage, fast(rules), demand, now).demand
-}
-
-/// Seconds of the fast window, and how many there must be at least: not one alone decides.
-fn fast(rules: &Rules) -> (u64, u64) {
-    (rules.fast(), rules.tuning.fast_least)
+    let over = (rules.fast(), rules.tuning.fast_least);
+    mean(ring, coverage, over, demand, now).demand
 }
 
 fn demand(rules: &Rules, ring: &Ring, now: Tick) -> Demand {

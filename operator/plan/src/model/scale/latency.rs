@@ -71,7 +71,7 @@ pub(super) fn told_apart_us(limit: Duration) -> u64 {
 fn bound_us(bucket: usize) -> u64 {
     let quarter = QUARTERS.get(bucket % 4).copied().unwrap_or(QUARTERS[0]);
     // 100 µs · 2^(bucket / 4): at most 2^19, so 37 + 20 bits
-    (quarter * 100 << (bucket / 4)) / QUARTERS[0]
+    ((quarter * 100) << (bucket / 4)) / QUARTERS[0]
 }
 
 #[cfg(test)]

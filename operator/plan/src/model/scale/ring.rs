@@ -62,7 +62,7 @@ impl Ring {
 
     /// Adds what one gateway counted for one revision during a span, as placed by
     /// [`super::Coverage::report`]. Means weigh by their time; counts are spread over the seconds of
-    /// the span. What was before the ring began counts in its first second.
+    /// the span.
     pub fn add(&mut self, span: Span, counts: &Counts<'_>) {
         let pieces = pieces(span, self.began);
         let Some(last) = pieces.last().map(|piece| piece.second) else {
@@ -185,7 +185,7 @@ pub(super) struct Mean {
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     second: u64,
-    /// Milliseconds of the span before this part, of this part, and in all.
+    /// Milliseconds counted before this part, in this part, and in all.
     before: u64,
     length: u64,
     whole: u64,
@@ -201,12 +201,7 @@ impl Piece {
         } = *self;
         let ends = before.saturating_add(length);
         // what is counted up to the end of the part, less what was counted before it: nothing is lost
-        let part = |total| {
-            if whole == 0 {
-                return total;
-            }
-            share(total, ends, whole).saturating_sub(share(total, before, whole))
-        };
+        let part = |total| share(total, ends, whole).saturating_sub(share(total, before, whole));
         Second {
             in_flight: Milli(share(counts.in_flight.0, length, 1000)),
             queued: Milli(share(counts.queued.0, length, 1000)),
@@ -217,26 +212,28 @@ impl Piece {
     }
 }
 
-/// Cuts a span at the borders of seconds; at least one piece. What lies before `began` is cut off.
+/// Cuts a span at the borders of seconds. What lies before `began` is left out, with its share of
+/// what was counted: it would look like a burst in the first second otherwise.
 fn pieces(span: Span, began: u64) -> Vec<Piece> {
-    let until = span.until.max(Tick::of_second(began));
-    let last = until
-        .as_millis()
-        .saturating_sub(1)
-        .max(Tick::of_second(began).as_millis())
-        / 1000;
+    let Span {
+        from,
+        until,
+        counted,
+    } = span;
+    let last = until.as_millis().saturating_sub(1) / 1000;
     let oldest = began.max(last.saturating_sub(LONGEST));
-    let from = span.from.max(Tick::of_second(oldest)).min(until);
-    let first = from.second().min(last);
+    let first = from.second().clamp(oldest, last.max(oldest));
+    let placed = millis(until.since(from));
+    let whole = millis(counted).max(placed);
     (first..=last)
         .map(|second| {
-            let begin = from.max(Tick::of_second(second));
+            let begin = from.max(Tick::of_second(second)).min(until);
             let end = until.min(Tick::of_second(second.saturating_add(1)));
             Piece {
                 second,
-                before: millis(begin.since(from)),
+                before: millis(begin.since(from)).saturating_add(whole - placed),
                 length: millis(end.since(begin)),
-                whole: millis(until.since(from)),
+                whole,
             }
         })
         .collect()

@@ -51,14 +51,16 @@ impl Tick {
     }
 }
 
-/// A piece of the leader's time, for which something was counted: from the first moment up to, not
-/// including, the last.
+/// The piece of the leader's time that a report counts for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Span {
     /// Its beginning.
     pub from: Tick,
     /// Its end, not before its beginning.
     pub until: Tick,
+    /// How long the gateway counted. Where that is longer than the piece, the beginning had been
+    /// counted for already and is left out.
+    pub counted: Duration,
 }
 
 /// Thousandths: of requests in flight, of requests a second.

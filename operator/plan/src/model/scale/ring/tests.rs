@@ -8,6 +8,7 @@ fn span(from: u64, until: u64) -> Span {
     Span {
         from: Tick::from_millis(from),
         until: Tick::from_millis(until),
+        counted: Duration::from_millis(until - from),
     }
 }
 
@@ -69,17 +70,25 @@ fn gateways_add_up_whichever_comes_first() {
 }
 
 #[test]
-fn a_span_without_length_still_counts_what_arrived() {
-    check(&[(span(21_000, 21_000), busy(4_000, 10))], &[(20, 0, 10)]);
+fn what_was_counted_for_already_is_left_out() {
+    let counted = Duration::from_secs(1);
+    let short = Span {
+        counted,
+        ..span(20_300, 21_000)
+    };
+    check(&[(short, busy(4_000, 10))], &[(20, 2_800, 7)]);
+    let none = Span {
+        counted,
+        ..span(21_000, 21_000)
+    };
+    check(&[(none, busy(4_000, 10))], &[(20, 0, 0)]);
 }
 
 #[test]
-fn what_was_before_the_ring_counts_in_its_first_second() {
-    check(
-        &[(span(8_000, 11_000), busy(4_000, 10))],
-        &[(10, 4_000, 10)],
-    );
-    check(&[(span(2_000, 3_000), busy(4_000, 10))], &[(10, 0, 10)]);
+fn what_was_before_the_ring_does_not_count() {
+    check(&[(span(8_000, 11_000), busy(4_000, 12))], &[(10, 4_000, 4)]);
+    check(&[(span(9_100, 10_100), busy(4_000, 10))], &[(10, 400, 1)]);
+    check(&[(span(2_000, 3_000), busy(4_000, 10))], &[]);
 }
 
 #[test]
