@@ -111,6 +111,23 @@ pub const PLANS: &[Rule] = &[
     rule("aimass.dev", "usageplans/status", &["patch"], "reports"),
 ];
 
+/// Rules of a ClusterRole where there are gateways: who sends signals is asked of the whole cluster. To
+/// create a TokenReview stores nothing.
+pub const REVIEWS: &[Rule] = &[rule(
+    "authentication.k8s.io",
+    "tokenreviews",
+    &["create"],
+    "whose signals are read",
+)];
+
+/// Rules of a Role in the gateways' namespace, where there are gateways.
+pub const GATEWAYS: &[Rule] = &[rule(
+    "discovery.k8s.io",
+    "endpointslices",
+    &["list", "watch"],
+    "where gateways are",
+)];
+
 /// Name of the operator's Lease.
 pub const LEASE_NAME: &str = "aimass-operator";
 
@@ -137,12 +154,13 @@ mod tests {
 
     #[test]
     fn nothing_is_granted_that_reads_secrets_or_escalates() {
+        let gateways = REVIEWS.iter().chain(GATEWAYS);
         for Rule {
             group,
             resource,
             verbs,
             ..
-        } in CLUSTER.iter().chain(PLANS).chain(LEASE)
+        } in CLUSTER.iter().chain(PLANS).chain(gateways).chain(LEASE)
         {
             assert!(!["secrets", "*"].contains(resource), "{resource}");
             assert_ne!(*group, "*");

@@ -134,6 +134,7 @@ fn serves(endpoint: &Endpoint) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 mod tests {
     use serde_json::{Value, json};
 

@@ -15,6 +15,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use http::header::{AUTHORIZATION, CONTENT_TYPE as TYPE, HOST};
 use http::{HeaderValue, Request, Response};
+use http_body::Body;
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -176,7 +177,33 @@ fn check_head(answer: &Response<Incoming>) -> Result<(), Broken> {
     }
 }
 
-async fn next(lines: &mut Lines<Incoming>) -> Result<&[u8], Broken> {
+async fn next<B>(lines: &mut Lines<B>) -> Result<&[u8], Broken>
+where
+    B: Body<Data = Bytes, Error = hyper::Error> + Unpin,
+{
     let line = timeout(LINE, lines.next()).await;
     line.map_err(|_late| Broken::Stalled)??.ok_or(Broken::Ended)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt as _, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_does_not_end_in_time_is_not_waited_for() {
+        // A byte each second shows that the gateway is there, and brings no line.
+        let trickle = stream::unfold((), |()| async {
+            sleep(Duration::from_secs(1)).await;
+            Some((Ok(Frame::data(Bytes::from_static(b"a"))), ()))
+        });
+        let mut lines = Lines::new(StreamBody::new(trickle.boxed()));
+        let begun = Instant::now();
+        let outcome = next(&mut lines).await;
+        assert!(matches!(outcome, Err(Broken::Stalled)));
+        assert_eq!(begun.elapsed(), LINE);
+    }
 }

@@ -316,6 +316,14 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     let took = Duration::from_millis(world.ctx.tick().as_millis()).saturating_sub(begun);
     let told = world.observed().recommended.unwrap();
     assert_eq!((told.desired, told.waking), (1, true), "after {took:?}");
+    let ana = Key {
+        namespace: "a".to_owned(),
+        name: "ana".to_owned(),
+    };
+    world.ctx.used.key(&ana, "k");
+    stream
+        .say(&json!({"kind": "keys", "seq": 5, "used": ["k", "unknown"]}))
+        .await;
     let line = r#"aimass_operator_desired{project="a",model="iris"} 1.0"#;
     world.counts(line).await;
     world
@@ -327,6 +335,13 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     };
     let records = world.ctx.signals.records(&key).unwrap();
     assert!(records[0].message.starts_with("0 → 1"), "{records:?}");
+    stream.say(&report(6, 1)).await;
+    world
+        .sees("all lines were read", |signals| {
+            signals.gateways["pod-1"].assigned.contains_key(REVISION)
+        })
+        .await;
+    assert!(world.ctx.used.last("k").is_some());
 }
 
 #[tokio::test]

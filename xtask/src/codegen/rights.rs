@@ -17,6 +17,8 @@ pub(super) fn files() -> Vec<Generated> {
     let lists = [
         ("models", rbac::CLUSTER),
         ("plans", rbac::PLANS),
+        ("reviews", rbac::REVIEWS),
+        ("gateways", rbac::GATEWAYS),
         ("lease", rbac::LEASE),
     ];
     let file = |(name, rules): (&str, &[rbac::Rule])| Generated {
@@ -51,7 +53,13 @@ mod tests {
 
     #[test]
     fn the_lists_are_yaml_with_every_rule() {
-        let lists = [rbac::CLUSTER, rbac::PLANS, rbac::LEASE];
+        let lists = [
+            rbac::CLUSTER,
+            rbac::PLANS,
+            rbac::REVIEWS,
+            rbac::GATEWAYS,
+            rbac::LEASE,
+        ];
         for (file, rules) in files().iter().zip(lists) {
             let parsed: Vec<Value> = serde_saphyr::from_str(&file.text).unwrap();
             assert_eq!(parsed.len(), rules.len(), "{}", file.text);

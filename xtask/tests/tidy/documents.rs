@@ -277,8 +277,14 @@ fn t12_every_reason_that_asks_for_something_says_what() {
     );
 }
 
-/// Flags of the operator that the chart works out from its values about the gateway.
-const DERIVED: [&str; 2] = ["gateway-url", "gateway-namespace"];
+/// Flags of the operator that the chart works out from its values about the gateway, and from what.
+const DERIVED: [(&str, &str); 5] = [
+    ("gateway-url", "aimass.gateway.url"),
+    ("gateway-namespace", "aimass.gateway.namespace"),
+    ("gateway-token-file", "audience: aimass-gateway"),
+    ("gateways", ".Values.gateway.enabled"),
+    ("isolate-models", ".Values.gateway.isolateModels"),
+];
 
 #[test]
 fn t12_the_chart_sets_every_flag_of_the_operator() {
@@ -302,8 +308,10 @@ fn t12_the_chart_sets_every_flag_of_the_operator() {
     let mut found = Vec::new();
     for name in names {
         let value = camel(name);
-        let derived = format!("aimass.{}", name.replacen('-', ".", 1));
-        if DERIVED.contains(&name) && template.contains(&derived) {
+        let derived = DERIVED.iter().find(|(flag, _)| *flag == name);
+        if derived.is_some_and(|(_, from)| template.contains(from))
+            && template.contains(&format!("--{name}="))
+        {
             continue;
         }
         let is_set = template.contains(&format!("--{name}")) && template.contains(&value);

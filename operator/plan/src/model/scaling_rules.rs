@@ -55,6 +55,7 @@ fn rules(automatic: &Automatic) -> (Rules, Limits) {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 mod tests {
     use serde_json::{Value, json};
 

@@ -96,6 +96,7 @@ impl Gateway {
         let until_now = Span {
             from: now,
             until: now,
+            counted: Duration::ZERO,
         };
         let span = span.or(self.span).unwrap_or(until_now);
         self.span = Some(span);
