@@ -110,13 +110,14 @@ impl Model {
                 live: Arc::new(EndpointLive::of(&live)),
             })
         };
+        let endpoints = pods.iter().map(endpoint).collect();
         let revision = Revision {
             name: "aaaaaaaa".into(),
             number: 1,
             weight: 100,
             state: RevisionState::Ready,
-            endpoints: pods.iter().map(endpoint).collect(),
-            live: Arc::clone(&live),
+            endpoints,
+            live,
         };
         Deployment {
             uid: format!("uid-{name}").into(),
@@ -127,9 +128,10 @@ impl Model {
             request_timeout: Duration::from_secs(30),
             max_request_bytes: 16 << 20,
             retry: Retry::Unsent,
+            // What a pod does with many at once is its own to show.
             capacity: Capacity {
                 per_pod: 10_000,
-                waiting: 10_000,
+                waiting: 100,
                 waiting_bytes: 64 << 20,
                 wait: Duration::from_secs(30),
             },
@@ -217,7 +219,6 @@ pub fn key(id: Arc<str>) -> Key {
         not_after: None,
         disabled: false,
         allowed: Vec::new(),
-        used: AtomicBool::new(false),
     }
 }
 
