@@ -10,10 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::shutdown::Stop;
+use aimass_chassis::tasks::Tasks;
 use aimass_chassis::traces::Traces;
 use aimass_chassis::ws::Endpoint;
 use arc_swap::ArcSwap;
 use axum::Router;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 pub use self::chance::random;
 pub use self::redirect::redirect;
@@ -21,15 +24,20 @@ use crate::config::Settings;
 use crate::limit::{Bounds, Limits, Strangers};
 use crate::metrics::{Metrics, Watched};
 use crate::peer::Links;
+use crate::phase::choose::Draw;
 use crate::phase::forward::Pods;
 use crate::phase::record::AccessLog;
 use crate::phase::route::Addresses;
+use crate::phase::wait::Prober;
 use crate::phase::{self, websocket};
 use crate::review::{Reviewer, Reviews};
 use crate::signals::Signals;
 use crate::table::Table;
 use crate::table::retired::{Obeyed, Retired};
 use crate::tls::Certificate;
+
+/// Wakes that may wait for whoever listens; of more the oldest are lost, and said again within a second.
+const WAKES: usize = 1024;
 
 /// What all requests share; clones share it.
 #[derive(Clone)]
@@ -46,11 +54,30 @@ struct Shared {
     strangers: Strangers,
     reviews: Option<Reviews>,
     pods: Pods,
+    prober: Prober,
+    /// Counted up with each table that is swapped in.
+    tables: watch::Sender<u64>,
+    wakes: broadcast::Sender<Wake>,
+    /// Those that call whoever waits.
+    tasks: Tasks,
     websockets: Endpoint,
     metrics: Metrics,
     traces: Option<Traces>,
     access_log: AccessLog,
+    /// Where this gateway's turns begin: not where those of the others do.
+    offset: u64,
     aborted: Stop,
+}
+
+/// Somebody waits for a revision that has no pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// `metadata.uid` of the ModelDeployment.
+    pub uid: Arc<str>,
+    /// Eight characters.
+    pub revision: Arc<str>,
+    /// How many wait.
+    pub queued: u32,
 }
 
 /// What a [`State`] is made of.
@@ -108,10 +135,15 @@ impl State {
             strangers: Strangers::new(bounds),
             reviews,
             pods: Pods::new(),
+            prober: Prober::new(),
+            tables: watch::Sender::new(0),
+            wakes: broadcast::Sender::new(WAKES),
+            tasks: Tasks::new(),
             websockets: websocket::endpoint(metrics.websockets.clone()),
             metrics,
             traces,
             access_log,
+            offset: random(),
             aborted: Stop::new(),
         }))
     }
@@ -140,6 +172,16 @@ impl State {
         let mut retired = self.retired();
         let old = self.0.table.swap(Arc::clone(&table));
         retired.replace(&old, &table);
+        drop(retired);
+        self.0
+            .tables
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Changes with every table that is swapped in.
+    #[must_use]
+    pub fn tables(&self) -> watch::Receiver<u64> {
+        self.0.tables.subscribe()
     }
 
     /// The table now, and how much of it all requests obey. Whoever reads counters afterwards finds all there that older tables
@@ -168,6 +210,23 @@ impl State {
         &self.0.signals
     }
 
+    /// What chance and the clock say, for one choice.
+    #[must_use]
+    pub fn draw(&self) -> Draw {
+        Draw {
+            random: random(),
+            offset: self.0.offset,
+            gateways: self.gateways(),
+            now: Instant::now().into_std(),
+        }
+    }
+
+    /// Gateways that requests come through: while no other one is known, this one.
+    #[must_use]
+    pub fn gateways(&self) -> u32 {
+        1
+    }
+
     /// What callers have used of their limits.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -190,6 +249,35 @@ impl State {
     #[must_use]
     pub fn reviews(&self) -> Option<&Reviews> {
         self.0.reviews.as_ref()
+    }
+
+    /// So many wait for a revision that has no pods. To be said as often as somebody likes, and at least once a second while there
+    /// is one.
+    pub fn wake(&self, uid: &Arc<str>, revision: &Arc<str>, queued: u32) {
+        let wake = Wake {
+            uid: Arc::clone(uid),
+            revision: Arc::clone(revision),
+            queued,
+        };
+        // Nobody listens while there is no operator.
+        let _unheard = self.0.wakes.send(wake);
+    }
+
+    /// What [`State::wake`] tells from now on.
+    #[must_use]
+    pub fn wakes(&self) -> broadcast::Receiver<Wake> {
+        self.0.wakes.subscribe()
+    }
+
+    /// Tasks that end by themselves, when those are gone that they are for.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// Who asks pods whether they are ready.
+    pub(crate) fn prober(&self) -> &Prober {
+        &self.0.prober
     }
 
     /// The connections to pods.

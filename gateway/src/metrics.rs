@@ -102,8 +102,18 @@ pub struct Ended {
     pub kind: &'static str,
     /// From its head to the last byte of its answer.
     pub took: Duration,
-    /// Of that, waiting for a pod, if one was asked.
+    /// Of that, until a pod was free or there, if it had to wait.
+    pub waited: Option<Duration>,
+    /// Of that, waiting for a pod's answer, if one was asked.
     pub upstream: Option<Duration>,
+}
+
+/// Labels of `cold_start_seconds`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ColdStart {
+    project: Arc<str>,
+    model: Arc<str>,
+    phase: Word,
 }
 
 type Times = Family<Model, Histogram, fn() -> Histogram>;
@@ -113,6 +123,8 @@ pub struct Metrics {
     requests: Family<Request, Counter>,
     request_duration: Times,
     upstream_duration: Times,
+    queue_wait: Times,
+    cold_starts: Family<ColdStart, Histogram, fn() -> Histogram>,
     overhead: Histogram,
     limited: Family<Limited, Counter>,
     auth: Family<Authenticated, Counter>,
@@ -170,8 +182,18 @@ impl Metrics {
             metrics.upstream_duration.clone(),
         );
         r.register(
+            "queue_wait_seconds",
+            "How long those that had to waited for a pod, or for nothing",
+            metrics.queue_wait.clone(),
+        );
+        r.register(
+            "cold_start_seconds",
+            "What requests took that woke a model, to the first byte of the answer",
+            metrics.cold_starts.clone(),
+        );
+        r.register(
             "overhead_seconds",
-            "What requests that a pod was asked for took besides the pod",
+            "What requests that a pod was asked for took besides the pod and the wait for one",
             metrics.overhead.clone(),
         );
         r.register(
@@ -231,6 +253,8 @@ impl Metrics {
             requests: Family::default(),
             request_duration: Family::new_with_constructor(seconds),
             upstream_duration: Family::new_with_constructor(seconds),
+            queue_wait: Family::new_with_constructor(seconds),
+            cold_starts: Family::new_with_constructor(seconds),
             overhead: fine_seconds(),
             limited: Family::default(),
             auth: Family::default(),
@@ -262,12 +286,31 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
         let took = ended.took.as_secs_f64();
         self.request_duration.get_or_create(&model).observe(took);
+        if let Some(waited) = ended.waited {
+            let times = self.queue_wait.get_or_create(&model);
+            times.observe(waited.as_secs_f64());
+        }
         if let Some(upstream) = ended.upstream {
             let times = self.upstream_duration.get_or_create(&model);
             times.observe(upstream.as_secs_f64());
-            let overhead = ended.took.saturating_sub(upstream);
+            let waited = ended.waited.unwrap_or_default();
+            let overhead = ended.took.saturating_sub(upstream + waited);
             self.overhead.observe(overhead.as_secs_f64());
         }
+    }
+
+    /// A request that had to wake `model` has got so far.
+    pub fn cold_started(&self, model: &Model, phase: &'static str, took: Duration) {
+        let Model { project, model } = self.labels(Some(model));
+        let phase = Word(phase);
+        let labels = ColdStart {
+            project,
+            model,
+            phase,
+        };
+        self.cold_starts
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     fn labels(&self, model: Option<&Model>) -> Model {

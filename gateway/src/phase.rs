@@ -1,10 +1,11 @@
-//! The phases of a request, in their order: route, authenticate, permit, admit, choose, forward, record.
+//! The phases of a request, in their order: route, authenticate, permit, admit, choose, wait, forward, record.
 //!
 //! One request is one call of [`answer`], from its head to the head of its answer; [`record`] follows it to the last byte, and
-//! sees to it that it is counted once, whatever becomes of it. All phases but the last two are pure: what they need to know they
-//! are told here. `choose` is asked by `forward`, for every attempt. Only callers with tokens wait before that, in `tokens`: the
-//! table does not say who they are; and `admit` may have to ask another gateway, for milliseconds. A call of gRPC takes the same
-//! way; only that its model stands in its `message`, which is looked into after `route`.
+//! sees to it that it is counted once, whatever becomes of it. All phases but the last three are pure: what they need to know they
+//! are told here. `choose` is asked by `wait`, which may have to wait for a pod, and by `forward` for a second attempt. Else only
+//! callers with tokens wait before that, in `tokens`: the table does not say who they are; and `admit` may have to ask another
+//! gateway, for milliseconds. A call of gRPC takes the same way; only that its model stands in its `message`, which is looked into
+//! after `route`.
 
 pub mod admit;
 pub mod authenticate;
@@ -17,6 +18,7 @@ pub mod record;
 mod refusal;
 pub mod route;
 mod tokens;
+pub mod wait;
 pub(crate) mod websocket;
 
 use std::panic::AssertUnwindSafe;
@@ -32,12 +34,13 @@ use tokio::time::Instant;
 
 use self::admit::{Admission, Ticket};
 use self::authenticate::Caller;
-use self::forward::{Answered, Order};
+use self::forward::{Answered, Deadline, Order};
 use self::grpc::Wire;
 use self::permit::Bound;
 use self::record::Record;
 use self::refusal::Refusal;
 use self::route::{Call, Head, Target};
+use self::wait::Search;
 use crate::app::State;
 use crate::jwt::Jwt;
 use crate::table::Table;
@@ -104,15 +107,26 @@ async fn serve(
         return upgraded.map(Served::Upgraded);
     }
     let ticket = case.admit(&bound, &caller, bytes).await?;
-    // From here on the model is all that counts, as this table has it.
     let Case { table, record, .. } = case;
-    drop(table);
+    let (wire, most) = (record.wire(), bound.deployment.request_timeout);
+    let deadline = Deadline::of(wire, head.headers(), record.begun(), most)?;
+    let search = Search {
+        state,
+        head,
+        target: &target,
+        caller: &caller,
+        deadline,
+        bytes,
+    };
+    let (bound, placed) = search.place(table, bound, record).await?;
     let order = Order {
         bound,
+        placed,
         ticket,
         caller,
         head,
         body,
+        deadline,
     };
     // Its future is large: it holds both sides of a request.
     let answered = Box::pin(forward::forward(state, order, record)).await;

@@ -110,7 +110,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         extra = extra.merge(together.await?);
         if let Some(operator) = operator {
             extra = extra.merge(tell(operator, pod, &state, doorman));
-            tasks.spawn("signals", signals::run(state.clone(), end.clone()));
+            signals::start(&state, &tasks, &end);
         }
     }
 
@@ -280,7 +280,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::table::{Access, Deployment, Retry};
+    use crate::table::{Access, Capacity, Deployment, Retry};
 
     fn table(timeouts: &[u64]) -> Table {
         let deployment = |seconds: &u64| Deployment {
@@ -292,9 +292,17 @@ mod tests {
             request_timeout: Duration::from_secs(*seconds),
             max_request_bytes: 1024,
             retry: Retry::Never,
+            capacity: Capacity {
+                per_pod: 16,
+                waiting: 100,
+                waiting_bytes: 64 << 20,
+                wait: Duration::from_secs(30),
+            },
             unready: None,
             stable: None,
+            target: None,
             traffic_version: 0,
+            picks: None,
             revisions: Vec::new(),
             live: Arc::default(),
         };

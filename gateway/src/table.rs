@@ -5,6 +5,7 @@
 
 pub mod build;
 pub mod live;
+mod picks;
 pub mod retired;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -12,12 +13,13 @@ pub(crate) mod samples;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use live::{DeploymentLive, EndpointLive, RevisionLive};
+pub use picks::{Picks, sticky};
 
 /// Everything that the gateway knows of the cluster.
 #[derive(Debug, Default)]
@@ -53,16 +55,44 @@ pub struct Deployment {
     pub max_request_bytes: u64,
     /// What may be sent again (`spec.traffic.retry`).
     pub retry: Retry,
+    /// How many requests its pods take, and how many wait.
+    pub capacity: Capacity,
     /// Why nothing is to be expected, if so: `Suspended`, or a reason of `status`.
     pub unready: Option<Unready>,
     /// The number that `/labels/stable` means.
     pub stable: Option<i64>,
+    /// The number that `/labels/canary` means: that of the revision that the spec asks for.
+    pub target: Option<i64>,
     /// What changes of the weights are counted by (`status.trafficVersion`); 0 before the first.
     pub traffic_version: i64,
+    /// Whose turn it is; none where nobody has said how to share: then all endpoints are equal.
+    pub picks: Option<Picks>,
     /// Those with endpoints, and those that `status` names; newest first.
     pub revisions: Vec<Revision>,
     /// What changes with every request.
     pub live: Arc<DeploymentLive>,
+}
+
+impl Deployment {
+    /// The revision of this name.
+    #[must_use]
+    pub fn revision(&self, name: &str) -> Option<&Revision> {
+        let mut revisions = self.revisions.iter();
+        revisions.find(|revision| *revision.name == *name)
+    }
+}
+
+/// How many requests the pods of a model take, and how many wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Requests that one pod is given at once, by all gateways together (`spec.traffic.maxConcurrency`); at least 1.
+    pub per_pod: u32,
+    /// Requests that wait for one revision at most (`spec.traffic.queue`).
+    pub waiting: u32,
+    /// Bytes of their bodies at most.
+    pub waiting_bytes: u64,
+    /// How long a request waits at most.
+    pub wait: Duration,
 }
 
 /// Who may call a model.
@@ -100,6 +130,8 @@ pub enum Retry {
 pub struct Unready {
     /// In the words of conditions: `Suspended`, `Starting`, `ModelLoadFailed` …
     pub reason: Arc<str>,
+    /// Whether its owner wants it so: then nobody need wait.
+    pub decided: bool,
 }
 
 /// One revision of a model.
@@ -109,10 +141,40 @@ pub struct Revision {
     pub name: Arc<str>,
     /// The version that callers see.
     pub number: i64,
+    /// Its share of the requests, in percent.
+    pub weight: u8,
+    /// How it is.
+    pub state: RevisionState,
     /// Its pods.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// What changes with every request.
     pub live: Arc<RevisionLive>,
+}
+
+/// What `status` says of a revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RevisionState {
+    /// It has pods that are ready.
+    Ready,
+    /// Its pods are on their way.
+    Starting,
+    /// It has no pods because nobody called; they come when somebody does.
+    AtZero,
+    /// What its pods fail from, in the words of conditions.
+    Failing(Arc<str>),
+}
+
+impl RevisionState {
+    /// That of a revision with this reason.
+    #[must_use]
+    pub fn of(reason: &str) -> Self {
+        match reason {
+            "Ready" => Self::Ready,
+            "Starting" => Self::Starting,
+            "AtZero" => Self::AtZero,
+            other => Self::Failing(other.into()),
+        }
+    }
 }
 
 /// One pod that serves.
@@ -122,8 +184,31 @@ pub struct Endpoint {
     pub address: SocketAddr,
     /// What its EndpointSlice says.
     pub state: EndpointState,
+    /// Whether it said itself that it is ready, since its EndpointSlice says what it says.
+    pub found: AtomicBool,
     /// What changes with every request.
     pub live: Arc<EndpointLive>,
+}
+
+impl Endpoint {
+    /// How it is: what its EndpointSlice says, or what it said itself after that.
+    #[must_use]
+    pub fn now(&self) -> EndpointState {
+        match self.state {
+            EndpointState::NotReady if self.found.load(Ordering::Relaxed) => EndpointState::Ready,
+            told => told,
+        }
+    }
+
+    /// It says that it is ready.
+    pub fn find(&self) {
+        self.found.store(true, Ordering::Relaxed);
+    }
+
+    /// It failed, whatever it said.
+    pub fn doubt(&self) {
+        self.found.store(false, Ordering::Relaxed);
+    }
 }
 
 /// The conditions of an endpoint, as far as they matter.

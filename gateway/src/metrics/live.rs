@@ -19,7 +19,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::time::Instant;
 
-use super::{MODELS, Word, labels};
+use super::{MODELS, Model, Word, labels};
 use crate::limit::Limits;
 use crate::table::build::Kind;
 use crate::table::live::health::Standing;
@@ -88,9 +88,9 @@ fn age(at: &AtomicU64) -> Option<f64> {
 #[derive(Debug)]
 pub(super) struct Live(pub(super) Arc<Watched>);
 
-/// Labels of `in_flight`.
+/// Labels of what is told of each revision.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct InFlight {
+struct OfRevision {
     project: Arc<str>,
     model: Arc<str>,
     revision: Arc<str>,
@@ -117,7 +117,12 @@ impl Collector for Live {
             gauge(&mut encoder, "table_age_seconds", help, age)?;
         }
         heard(&mut encoder, watched)?;
-        in_flight(&mut encoder, &table)?;
+        let help = "Requests that pods were given and have not ended";
+        per_revision(&mut encoder, &table, ("in_flight", help), in_flight)?;
+        let help = "Requests that wait for a pod";
+        let waiting = |revision: &Revision| i64::from(revision.live.line.count());
+        per_revision(&mut encoder, &table, ("queue_depth", help), waiting)?;
+        rerouted(&mut encoder, &table)?;
         let ejected = ejected(&table);
         let help = "Pods that are left out because they failed";
         gauge(&mut encoder, "ejected_endpoints", help, ejected)?;
@@ -181,10 +186,14 @@ fn heard(encoder: &mut DescriptorEncoder<'_>, watched: &Watched) -> Result<(), f
     Ok(())
 }
 
-/// Of models beyond the bound, all together.
-fn in_flight(encoder: &mut DescriptorEncoder<'_>, table: &Table) -> Result<(), fmt::Error> {
-    let help = "Requests that pods were given and have not ended";
-    let mut family = encoder.encode_descriptor("in_flight", help, None, MetricType::Gauge)?;
+/// A count of each revision; those beyond the bound all together.
+fn per_revision(
+    encoder: &mut DescriptorEncoder<'_>,
+    table: &Table,
+    (name, help): (&str, &str),
+    count: impl Fn(&Revision) -> i64,
+) -> Result<(), fmt::Error> {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     let (mut room, mut rest) = (MODELS, 0);
     let deployments = table.models.values().flat_map(|models| models.values());
     for (deployment, revision) in
@@ -196,7 +205,7 @@ fn in_flight(encoder: &mut DescriptorEncoder<'_>, table: &Table) -> Result<(), f
             continue;
         }
         room -= 1;
-        let labels = InFlight {
+        let labels = OfRevision {
             project: Arc::clone(&deployment.namespace),
             model: Arc::clone(&deployment.served_name),
             revision: Arc::clone(&revision.name),
@@ -205,7 +214,7 @@ fn in_flight(encoder: &mut DescriptorEncoder<'_>, table: &Table) -> Result<(), f
     }
     if rest > 0 {
         let other = || Arc::from(labels::OTHER);
-        let labels = InFlight {
+        let labels = OfRevision {
             project: other(),
             model: other(),
             revision: other(),
@@ -215,7 +224,34 @@ fn in_flight(encoder: &mut DescriptorEncoder<'_>, table: &Table) -> Result<(), f
     Ok(())
 }
 
-fn count(revision: &Revision) -> i64 {
+/// Of models beyond the bound, all together.
+fn rerouted(encoder: &mut DescriptorEncoder<'_>, table: &Table) -> Result<(), fmt::Error> {
+    let help = "Requests that went to another revision because theirs had no pod";
+    let mut family = encoder.encode_descriptor("rerouted", help, None, MetricType::Counter)?;
+    let (mut room, mut rest) = (MODELS, 0);
+    for deployment in table.models.values().flat_map(|models| models.values()) {
+        let count = deployment.live.rerouted.load(Ordering::Relaxed);
+        if count == 0 {
+            continue;
+        }
+        if room == 0 {
+            rest += count;
+            continue;
+        }
+        room -= 1;
+        let labels = Model {
+            project: Arc::clone(&deployment.namespace),
+            model: Arc::clone(&deployment.served_name),
+        };
+        ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
+    }
+    if rest > 0 {
+        ConstCounter::new(rest).encode(family.encode_family(&labels::other())?)?;
+    }
+    Ok(())
+}
+
+fn in_flight(revision: &Revision) -> i64 {
     let endpoints = revision.endpoints.iter();
     let count = endpoints.map(|e| i64::from(e.live.in_flight.load(Ordering::Relaxed)));
     count.sum()

@@ -1,186 +1,243 @@
-//! Phase choose: which pod answers.
+//! Phase choose: which revision answers, and which of its pods.
 //!
-//! Pure but for the counts in [`crate::table::live`]: time and chance are arguments. Called by `forward` for every attempt;
-//! [`retry`] says whether there is another one. Until traffic has weights, the endpoints of all revisions of a model are
-//! equal.
+//! Pure but for the counts in [`crate::table::live`]: time and chance are arguments. Called by `phase` once all else is decided,
+//! and again for a second attempt; [`retry`] says whether there is one. Where nobody has given revisions weights, the endpoints
+//! of all of them are equal. [`revision`] says whose turn it is, [`endpoint`] which pod has it, [`lack`] what becomes of requests
+//! for a revision without pods.
 
+pub(super) mod endpoint;
+pub(super) mod lack;
 pub mod retry;
+mod revision;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+pub(in crate::phase) mod tests;
 
-use std::cmp::Ordering as Compared;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use aimass_protocol::Error;
+use http::HeaderMap;
 
+pub use self::endpoint::Placed;
+use self::endpoint::{Found, find, slots};
+use self::lack::{Lack, lack, reason};
 use super::permit::Bound;
-use crate::table::live::Flight;
-use crate::table::live::health::Standing;
-use crate::table::{Endpoint, EndpointState, Revision};
+use crate::table::live::RevisionLive;
+use crate::table::{Deployment, Revision};
+
+/// The header whose value keeps callers on one revision.
+const STICKY: &str = "aimass-sticky";
+/// Bytes that it has at most.
+const STICKY_BYTES: usize = 128;
 
 /// What a model without endpoints is, where nothing else is known of it.
-const STARTING: &str = "Starting";
+pub(super) const STARTING: &str = "Starting";
+/// What a model is that has no pods because nobody called.
+pub(super) const AT_ZERO: &str = "AtZero";
 
-/// The pod that answers.
-#[derive(Debug)]
-pub struct Choice {
-    /// Its revision's name, without that of the model.
-    pub revision: Arc<str>,
-    /// Its revision's number, for the header `aimass-model-version`.
+/// A revision, apart from the table that it stands in.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Its name, without that of the model.
+    pub name: Arc<str>,
+    /// Its number, for the header `aimass-model-version`.
     pub number: i64,
-    /// Where it is.
-    pub endpoint: Arc<Endpoint>,
-    /// The request counts on it until this is dropped.
-    pub flight: Flight,
+    /// What is remembered of it.
+    pub live: Arc<RevisionLive>,
 }
 
-/// Chooses for a request; `tried` is the address that an attempt before this one failed at, which is left out if it is given.
-/// `random`: any number, another one each time.
-///
-/// Of two endpoints, drawn among those that are ready and well, the one with fewer requests in flight; of equals the one
-/// whose answers take less than half as long, else either. So one that is slow gets little even when nothing is in flight.
-///
-/// # Errors
-/// `not_ready`, with what is known of the model: no pod may be asked.
-pub fn choose(
-    bound: &Bound,
-    tried: Option<SocketAddr>,
-    random: u64,
-    now: Instant,
-) -> Result<Choice, Error> {
-    let mut usable = usable(bound, tried, now);
-    while !usable.is_empty() {
-        let place = draw(&usable, random);
-        let Some(candidate) = usable.get(place) else {
-            break;
-        };
-        if let Some(choice) = candidate.take(now) {
-            return Ok(choice);
-        }
-        // Another request is its trial already.
-        usable.swap_remove(place);
-    }
-    let deployment = &bound.deployment;
-    let reason = deployment.unready.as_ref().map(|unready| &*unready.reason);
-    let reason = reason.unwrap_or(STARTING);
-    Err(Error::not_ready(&deployment.served_name, reason))
-}
-
-/// An endpoint that may be given the request.
-struct Candidate<'a> {
-    revision: &'a Revision,
-    endpoint: &'a Arc<Endpoint>,
-    standing: Standing,
-}
-
-impl Candidate<'_> {
-    fn take(&self, now: Instant) -> Option<Choice> {
-        let live = &self.endpoint.live;
-        let flight = if self.standing == Standing::Trial {
-            live.begin_trial(now)?
-        } else {
-            live.begin(now)
-        };
-        Some(Choice {
-            revision: Arc::clone(&self.revision.name),
-            number: self.revision.number,
-            endpoint: Arc::clone(self.endpoint),
-            flight,
-        })
-    }
-
-    fn in_flight(&self) -> u32 {
-        self.endpoint.live.in_flight.load(Ordering::Relaxed)
-    }
-}
-
-/// Those that are ready and well; else those that still serve, because what drains is better than nothing; else all that
-/// said that they stop or failed, for it may be another pod's address by now.
-fn usable(bound: &Bound, tried: Option<SocketAddr>, now: Instant) -> Vec<Candidate<'_>> {
-    let in_state = |state| candidates(bound, state, now);
-    let untried = |candidate: &Candidate<'_>| Some(candidate.endpoint.address) != tried;
-    for state in [EndpointState::Ready, EndpointState::Serving] {
-        let mut well = well(in_state(state));
-        well.retain(untried);
-        if !well.is_empty() {
-            return well;
+impl Named {
+    fn of(revision: &Revision) -> Self {
+        Self {
+            name: Arc::clone(&revision.name),
+            number: revision.number,
+            live: Arc::clone(&revision.live),
         }
     }
-    let mut rest = in_state(EndpointState::Ready);
-    rest.extend(in_state(EndpointState::Serving));
-    rest.retain(untried);
-    rest
 }
 
-fn candidates(bound: &Bound, state: EndpointState, now: Instant) -> Vec<Candidate<'_>> {
-    let pinned = |revision: &&Revision| bound.pin.is_none_or(|pin| revision.number == pin);
-    let revisions = bound.deployment.revisions.iter().filter(pinned);
-    let endpoints = revisions.flat_map(move |revision| {
-        let endpoints = revision.endpoints.iter();
-        let in_state = endpoints.filter(move |endpoint| endpoint.state == state);
-        in_state.map(move |endpoint| Candidate {
-            revision,
-            endpoint,
-            standing: endpoint.live.standing(now),
-        })
-    });
-    endpoints.collect()
+/// What of a request decides, besides its model and its pin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// Callers with one value stay on one revision.
+    pub sticky: Option<&'a [u8]>,
+    /// The revision that it was given already.
+    pub given: Option<&'a str>,
+    /// The address that an attempt before this one failed at, which is left out.
+    pub tried: Option<SocketAddr>,
 }
 
-/// Without those that rest or are out. Never more than half are left out for having failed: of more, those stay whose time
-/// is over soonest. If everything fails, it is not the endpoints.
-fn well(candidates: Vec<Candidate<'_>>) -> Vec<Candidate<'_>> {
-    let all = candidates.len();
-    let (mut well, mut out) = (Vec::with_capacity(all), Vec::new());
-    for candidate in candidates {
-        match candidate.standing {
-            Standing::In | Standing::Trial => well.push(candidate),
-            Standing::Out { until } => out.push((until, candidate)),
-            Standing::Resting => {}
-        }
-    }
-    let too_many = out.len().saturating_sub(all / 2);
-    if too_many > 0 {
-        out.sort_by_key(|(until, _)| *until);
-        let back = out.into_iter().take(too_many);
-        well.extend(back.map(|(_, candidate)| candidate));
-    }
-    well
-}
-
-/// The place of the better of two.
-fn draw(usable: &[Candidate<'_>], random: u64) -> usize {
-    let count = u64::try_from(usable.len()).unwrap_or(u64::MAX).max(1);
-    let (low, high) = (random & 0xffff_ffff, random >> 32);
-    let first = low % count;
-    // Another one, each as likely.
-    let step = 1 + high % count.saturating_sub(1).max(1);
-    let second = (first + step) % count;
-    let place = |number: u64| usize::try_from(number).unwrap_or(0);
-    let (first, second) = (place(first), place(second));
-    match (usable.get(first), usable.get(second)) {
-        (Some(one), Some(other)) if is_better(other, one) => second,
-        _ => first,
-    }
-}
-
-/// Which of two comes first is chance: so it is no preference to keep to the first of equals.
-fn is_better(this: &Candidate<'_>, that: &Candidate<'_>) -> bool {
-    match this.in_flight().cmp(&that.in_flight()) {
-        Compared::Less => true,
-        Compared::Greater => false,
-        Compared::Equal => {
-            let latency = |candidate: &Candidate<'_>| candidate.endpoint.live.latency();
-            match (latency(this), latency(that)) {
-                (Some(this), Some(that)) => this < that / 2,
-                _ => false,
+impl<'a> Wish<'a> {
+    /// What the headers of a request say.
+    ///
+    /// # Errors
+    /// `bad_request`: the value is too long.
+    pub fn of(headers: &'a HeaderMap) -> Result<Self, Error> {
+        let value = headers.get(STICKY).map(http::HeaderValue::as_bytes);
+        match value {
+            Some(value) if value.len() > STICKY_BYTES => {
+                let text = String::from_utf8_lossy(value);
+                Err(Error::invalid_header(STICKY, &text))
             }
+            // Who has nothing to be told apart by must not all be on one.
+            value => Ok(Self {
+                sticky: value.filter(|value| !value.is_empty()),
+                ..Self::default()
+            }),
         }
     }
 }
 
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod tests;
+/// What decides that is no part of the request.
+#[derive(Clone, Copy, Debug)]
+pub struct Draw {
+    /// Any number, another one each time.
+    pub random: u64,
+    /// Any number, one for each gateway: so that not all begin with the same turn.
+    pub offset: u64,
+    /// Gateways that requests come through, this one included.
+    pub gateways: u32,
+    /// Now.
+    pub now: Instant,
+}
+
+/// The decision.
+#[derive(Debug)]
+pub enum Choice {
+    /// This pod answers.
+    Forward(Placed),
+    /// Pods of this revision are busy, or on their way.
+    Wait(Wait),
+    /// Nobody answers.
+    Refuse(Refused),
+}
+
+/// What is to be waited for.
+#[derive(Debug)]
+pub struct Wait {
+    /// The revision.
+    pub revision: Named,
+    /// What its pods are like.
+    pub pods: Pods,
+}
+
+/// Why a request cannot go on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pods {
+    /// They have as many requests as they may have.
+    Busy,
+    /// There is none.
+    Missing,
+}
+
+/// Why a request is not answered.
+#[derive(Debug)]
+pub struct Refused {
+    /// `not_ready`, with what is known.
+    pub error: Error,
+    /// The revision that would have answered, if one was chosen.
+    pub revision: Option<Named>,
+    /// Whether its pods might come if somebody asked for them.
+    pub wake: bool,
+}
+
+/// Chooses for a request. What it gives is counted on the endpoint already; that of the revision is the caller's to count.
+#[must_use]
+pub fn choose(bound: &Bound, wish: &Wish<'_>, draw: &Draw) -> Choice {
+    let case = Case {
+        deployment: &bound.deployment,
+        pinned: bound.pin.is_some(),
+        tried: wish.tried,
+        draw,
+    };
+    match revision::of(bound, wish, draw) {
+        Some(revision) => case.settle(revision),
+        None => case.anywhere(bound.pin),
+    }
+}
+
+struct Case<'a> {
+    deployment: &'a Deployment,
+    pinned: bool,
+    tried: Option<SocketAddr>,
+    draw: &'a Draw,
+}
+
+impl Case<'_> {
+    /// For a request that is meant for `revision`.
+    fn settle(&self, revision: &Revision) -> Choice {
+        match self.find(revision) {
+            Found::Placed(placed) => return Choice::Forward(placed),
+            Found::Busy => return wait(revision, Pods::Busy),
+            Found::Nothing => {}
+        }
+        let deployment = self.deployment;
+        if self.tried.is_some() {
+            return self.refuse(reason(deployment), Some(revision), false);
+        }
+        match lack(deployment, revision, self.pinned, self.draw.now) {
+            Lack::Wait => wait(revision, Pods::Missing),
+            Lack::Elsewhere(other) => {
+                revision.live.meter.reroute();
+                let rerouted = &deployment.live.rerouted;
+                rerouted.fetch_add(1, Ordering::Relaxed);
+                match self.find(other) {
+                    Found::Placed(placed) => Choice::Forward(placed),
+                    Found::Busy => wait(other, Pods::Busy),
+                    // Gone between two looks.
+                    Found::Nothing => wait(other, Pods::Missing),
+                }
+            }
+            Lack::Failing(reason) => self.refuse(reason, Some(revision), true),
+            Lack::Down => self.refuse(reason(deployment), Some(revision), false),
+            Lack::Never(reason) => self.refuse(reason, Some(revision), false),
+        }
+    }
+
+    /// For a request of a model whose revisions are all equal, or of a revision that is not there.
+    fn anywhere(&self, pin: Option<i64>) -> Choice {
+        let meant = |revision: &&Revision| pin.is_none_or(|pin| revision.number == pin);
+        let revisions: Vec<&Revision> = self.deployment.revisions.iter().filter(meant).collect();
+        match find(&revisions, self.tried, self.slots(), self.draw) {
+            Found::Placed(placed) => return Choice::Forward(placed),
+            Found::Busy => {
+                let usable = |revision: &&&Revision| endpoint::count(revision, self.draw.now);
+                if let Some(most) = revisions.iter().max_by_key(usable) {
+                    return wait(most, Pods::Busy);
+                }
+            }
+            Found::Nothing => {}
+        }
+        self.refuse(reason(self.deployment), None, false)
+    }
+
+    fn find(&self, revision: &Revision) -> Found {
+        // Whoever comes does not overtake those that wait; a second attempt has waited its turn.
+        let waited_for = revision.live.line.count() > 0 && self.tried.is_none();
+        let slots = if waited_for { 0 } else { self.slots() };
+        find(&[revision], self.tried, slots, self.draw)
+    }
+
+    fn slots(&self) -> u32 {
+        slots(self.deployment.capacity.per_pod, self.draw.gateways)
+    }
+
+    fn refuse(&self, reason: &str, revision: Option<&Revision>, wake: bool) -> Choice {
+        Choice::Refuse(Refused {
+            error: Error::not_ready(&self.deployment.served_name, reason),
+            revision: revision.map(Named::of),
+            wake,
+        })
+    }
+}
+
+fn wait(revision: &Revision, pods: Pods) -> Choice {
+    Choice::Wait(Wait {
+        revision: Named::of(revision),
+        pods,
+    })
+}

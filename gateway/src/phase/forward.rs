@@ -1,7 +1,7 @@
 //! Phase forward: a request to a pod and the head of its answer back; the body of the answer follows as a [`Reply`].
 //!
-//! Both bodies are streams, and neither is held up for the other. Called by `phase` when all is decided but the pod, which
-//! `choose` says for every attempt. There is at most one more of them, and none once a byte of an answer is out. Whoever drops
+//! Both bodies are streams, and neither is held up for the other. Called by `phase` when all is decided, the pod too; `choose`
+//! says which one has a second attempt. There is at most one more of them, and none once a byte of an answer is out. Whoever drops
 //! the future, because the caller went away, ends the request to the pod with it.
 
 mod deadline;
@@ -10,6 +10,7 @@ mod pods;
 mod reply;
 mod upload;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_protocol::{Error, Kind};
@@ -19,7 +20,7 @@ use axum::http::{Method, Request, Response, Uri, Version, response};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
-use self::deadline::Deadline;
+pub(super) use self::deadline::Deadline;
 pub(super) use self::pods::Arrival;
 use self::pods::Failed;
 pub use self::pods::Pods;
@@ -30,10 +31,10 @@ use self::upload::Source;
 use super::admit::Ticket;
 use super::authenticate::Caller;
 use super::choose::retry::{Cause, Failure, retry};
-use super::choose::{Choice, choose};
+use super::choose::{Choice, Placed, Wish, choose};
 use super::grpc::{self, Wire};
 use super::permit::Bound;
-use super::record::{Pod, Record};
+use super::record::Record;
 use super::refusal::Refusal;
 use super::route::Head;
 use crate::app::{State, random};
@@ -52,11 +53,13 @@ const GATEWAY_TIMEOUT: u16 = 504;
 /// A request that may go to a pod.
 pub(super) struct Order<'a> {
     pub(super) bound: Bound,
+    pub(super) placed: Placed,
     pub(super) ticket: Ticket,
     pub(super) caller: Caller,
     pub(super) head: &'a Request<()>,
     /// Taken only when there is a pod for it.
     pub(super) body: &'a mut Option<Body>,
+    pub(super) deadline: Deadline,
 }
 
 /// The head of a pod's answer, and what goes along with its body.
@@ -77,17 +80,16 @@ pub(super) async fn forward(
 ) -> Result<Answered, Refusal> {
     let Order {
         bound,
+        mut placed,
         ticket,
         caller,
         head,
         body,
+        deadline,
     } = order;
-    let deployment = &bound.deployment;
-    let (wire, most) = (record.wire(), deployment.request_timeout);
-    let deadline = Deadline::of(wire, head.headers(), record.begun(), most)?;
+    let (wire, deployment) = (record.wire(), &bound.deployment);
     let live = &deployment.live;
     live.budget.request(now());
-    let mut choice = choose(&bound, None, random(), now())?;
     let source = Source::new(
         body.take().unwrap_or_default(),
         wire.body_limit(deployment.max_request_bytes),
@@ -105,27 +107,33 @@ pub(super) async fn forward(
     };
     let mut attempts = 1;
     loop {
-        let tried = choice.endpoint.address;
-        record.attempt(Pod {
-            revision: choice.revision.clone(),
-            number: choice.number,
-            address: tried,
-        });
-        let (sent, mut flight) = attempt.send(choice, record).await;
+        let (endpoint, revision) = (Arc::clone(&placed.endpoint), placed.revision.clone());
+        let tried = endpoint.address;
+        record.attempt(tried);
+        let (sent, mut flight) = attempt.send(placed, record).await;
         if let Some(outcome) = attempt.outcome(&sent) {
+            if matches!(outcome, Outcome::Failed | Outcome::Draining) {
+                endpoint.doubt();
+            }
             flight.report(outcome, now(), random());
         }
         let failure = Failure {
             cause: attempt.cause(&sent),
             replayable: source.is_replayable(),
         };
+        let again = Wish {
+            given: Some(&revision.name),
+            tried: Some(tried),
+            ..Wish::default()
+        };
         // Another pod first: without one, what this one said is the answer.
         if failure.cause != Cause::Answered
-            && let Ok(next) = choose(&bound, Some(tried), random(), now())
+            && let Choice::Forward(next) = choose(&bound, &again, &state.draw())
             && retry(&live.budget, attempts, &failure, deployment.retry, now())
         {
             state.metrics().retried();
-            (choice, attempts) = (next, attempts + 1);
+            record.given(&next.revision, bound.pin);
+            (placed, attempts) = (next, attempts + 1);
             continue;
         }
         source.forget();
@@ -158,12 +166,12 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     async fn send(
         &self,
-        choice: Choice,
+        placed: Placed,
         record: &Record,
     ) -> (Result<Response<Arrival>, Failed>, Flight) {
-        let Choice {
+        let Placed {
             endpoint, flight, ..
-        } = choice;
+        } = placed;
         let facts = Facts {
             origin: record.origin(),
             host: Head::of(self.head).host,

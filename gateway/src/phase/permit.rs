@@ -18,6 +18,8 @@ use crate::table::{Deployment, Key, Table};
 const SUSPENDED: &str = "Suspended";
 /// The label that means the revision of the last completed rollout.
 const STABLE: &str = "stable";
+/// The label that means the revision that the spec asks for, be it that one or the next.
+const CANARY: &str = "canary";
 
 /// A request that may go on.
 #[derive(Clone, Debug)]
@@ -139,7 +141,8 @@ fn names(key: &Key, deployment: &Deployment) -> bool {
     key.models.iter().any(named)
 }
 
-fn is_suspended(deployment: &Deployment) -> bool {
+/// Whether its owner wants nobody to be answered, whatever pods there are.
+pub(super) fn is_suspended(deployment: &Deployment) -> bool {
     let reason = deployment.unready.as_ref().map(|unready| &*unready.reason);
     reason == Some(SUSPENDED)
 }
@@ -150,6 +153,7 @@ fn pin(deployment: &Deployment, target: &Target) -> Result<Option<i64>, Error> {
         Pick::Any => return Ok(None),
         Pick::Version(version) => Some(*version),
         Pick::Label(label) if label == STABLE => deployment.stable,
+        Pick::Label(label) if label == CANARY => deployment.target,
         Pick::Label(_) => None,
     };
     let known = |number: &i64| deployment.revisions.iter().any(|r| r.number == *number);

@@ -4,10 +4,12 @@
 //! answer was complete, that it broke, or, if nothing of that was noted, that the caller went away. So it moves into the body of
 //! the answer, and is dropped with it.
 
+mod answer;
 mod line;
 mod log;
 mod span;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -16,27 +18,19 @@ use aimass_chassis::listener::{Connection, Secured};
 use aimass_chassis::traces::Caller as Trace;
 use aimass_protocol::Kind;
 use axum::body::Body;
-use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
+use axum::http::{HeaderName, HeaderValue, Request, Version};
 use tokio::time::Instant;
 
 pub use self::log::{AccessLog, Writer};
 use super::authenticate::Caller;
-use super::forward::{Answered, End, Reply};
-use super::grpc::{self, Wire};
-use super::refusal::Refusal;
+use super::choose::{Named, Pods};
+use super::grpc::Wire;
 use super::route::Call;
 use crate::app::State;
 use crate::headers::{self, Origin, Scheme};
 use crate::metrics::{Ended, Model};
 use crate::table::Deployment;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const ERROR: HeaderName = HeaderName::from_static("aimass-error");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const TRANSPORT_SECURITY: HeaderName = HeaderName::from_static("strict-transport-security");
-/// A year: callers that came by HTTPS once keep to it.
-const YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+use crate::table::live::meter::{Assigned, Outcome};
 
 /// What happened to a request so far.
 pub struct Record {
@@ -56,24 +50,23 @@ pub struct Record {
     limits: Vec<(HeaderName, HeaderValue)>,
     /// When a pod was asked for the first time.
     asked: Option<Instant>,
-    pod: Option<Pod>,
+    /// How long it waited for a pod before that.
+    waited: Option<Duration>,
+    /// Whether there was none that it could wait for.
+    cold: bool,
+    revision: Option<Named>,
+    /// Whether the caller asked for that revision.
+    pinned: bool,
+    /// The request counts on its revision for as long as there is this.
+    assigned: Option<Assigned>,
+    /// The pod that was asked last.
+    pod: Option<SocketAddr>,
     attempts: u32,
     request_bytes: Arc<AtomicU64>,
     response_bytes: u64,
     status: u16,
     kind: Option<Kind>,
     ended: bool,
-}
-
-/// Who answers.
-#[derive(Clone, Debug)]
-pub struct Pod {
-    /// Its revision, without the model's name.
-    pub revision: Arc<str>,
-    /// The revision's number; 0 if it is not known yet.
-    pub number: i64,
-    /// Where it is.
-    pub address: std::net::SocketAddr,
 }
 
 impl Record {
@@ -104,6 +97,11 @@ impl Record {
             model: None,
             limits: Vec::new(),
             asked: None,
+            waited: None,
+            cold: false,
+            revision: None,
+            pinned: false,
+            assigned: None,
             pod: None,
             attempts: 0,
             request_bytes: Arc::default(),
@@ -165,117 +163,51 @@ impl Record {
         self.limits = limits;
     }
 
-    /// A pod is asked.
-    pub(super) fn attempt(&mut self, pod: Pod) {
-        self.asked.get_or_insert_with(Instant::now);
+    /// It is `revision` that is to answer; `pin` is the number that was asked for. The request counts there from now on, and
+    /// no longer where it counted before.
+    pub(super) fn given(&mut self, revision: &Named, pin: Option<i64>) {
+        self.pinned = pin.is_some();
+        let before = self.revision.replace(revision.clone());
+        let same = before.is_some_and(|before| Arc::ptr_eq(&before.live, &revision.live));
+        if !same || self.assigned.is_none() {
+            self.assigned = Some(revision.live.meter.assign());
+        }
+    }
+
+    /// It is `revision` that would have answered, and does not.
+    pub(super) fn denied(&mut self, revision: Option<Named>) {
+        self.assigned = None;
+        self.revision = revision.or_else(|| self.revision.take());
+    }
+
+    /// It waits for a pod of its revision.
+    pub(super) fn waits(&mut self, now: Instant) {
+        if let Some(assigned) = &mut self.assigned {
+            assigned.wait(now.into_std());
+        }
+    }
+
+    /// It does not wait any more: it has a pod, or never gets one. `pods` were those that it waited for.
+    pub(super) fn waited(&mut self, waited: Duration, pods: Pods) {
+        self.cold |= pods == Pods::Missing;
+        let before = self.waited.unwrap_or_default();
+        self.waited = Some(before.saturating_add(waited));
+    }
+
+    /// A pod of its revision is asked.
+    pub(super) fn attempt(&mut self, pod: SocketAddr) {
+        let now = *self.asked.get_or_insert_with(Instant::now);
+        if let Some(assigned) = &mut self.assigned {
+            assigned.serve(now.into_std());
+        }
         self.attempts = self.attempts.saturating_add(1);
         self.pod = Some(pod);
     }
 
-    /// The answer to a refusal: complete as it is.
-    pub(super) fn refuse(mut self, refusal: Refusal) -> Response<Body> {
-        let Refusal {
-            error,
-            status,
-            headers,
-            close,
-        } = refusal;
-        self.answers(status.as_u16(), Some(error.kind));
-        let mut response = match self.wire {
-            Wire::Plain => {
-                let text = error.body();
-                self.sent(text.len());
-                let mut response = Response::new(Body::from(text));
-                *response.status_mut() = status;
-                let map = response.headers_mut();
-                map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                map.insert(ERROR, HeaderValue::from_static(error.kind.name()));
-                response
-            }
-            Wire::Grpc => {
-                let mut response = Response::new(Body::empty());
-                *response.headers_mut() = grpc::refusal(&error);
-                response
-            }
-        };
-        self.complete();
-        let map = response.headers_mut();
-        map.extend(headers);
-        if close && self.version < Version::HTTP_2 {
-            map.insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        self.sign(map);
-        response
-    }
-
-    /// The answer after which the connection goes on as a WebSocket.
-    pub(super) fn upgrade(mut self, headers: HeaderMap) -> Response<Body> {
-        self.answers(StatusCode::SWITCHING_PROTOCOLS.as_u16(), None);
-        self.complete();
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *response.headers_mut() = headers;
-        self.sign(response.headers_mut());
-        response
-    }
-
-    /// The answer of a pod, whose body is yet to come.
-    pub(super) fn stream(mut self, answered: Answered) -> Response<Body> {
-        let Answered {
-            head,
-            body,
-            holds,
-            deadline,
-        } = answered;
-        let plain = || (head.status.as_u16(), grpc::kind(&head.headers));
-        let (status, kind) = match self.wire {
-            Wire::Plain => plain(),
-            // What stands in trailers is not known yet.
-            Wire::Grpc => grpc::status(&head.headers).unwrap_or((200, None)),
-        };
-        self.answers(status, kind);
-        let end = End::of(self.wire, &head.headers);
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = head.status;
-        *response.headers_mut() = headers::from_pod(&head.headers);
-        if self.method != "HEAD" {
-            // The listener writes it by what the body has, whatever the pod said.
-            response.headers_mut().remove(CONTENT_LENGTH);
-        }
-        self.sign(response.headers_mut());
-        let reply = Reply::new((body, end), deadline, holds, self);
-        *response.body_mut() = Body::new(reply);
-        response
-    }
-
-    /// What every answer says of itself.
-    fn sign(&self, map: &mut HeaderMap) {
-        if let Ok(id) = self.id.parse() {
-            map.insert(REQUEST_ID, id);
-        }
-        if self.secured.is_some() {
-            map.insert(TRANSPORT_SECURITY, YEAR);
-        }
-        for (name, value) in &self.limits {
-            // A refusal by these limits has said them already.
-            if !map.contains_key(name) {
-                map.insert(name.clone(), value.clone());
-            }
-        }
-        if let (Some(model), Some(pod)) = (&self.model, &self.pod)
-            && pod.number > 0
-        {
-            headers::identify(map, &model.name, &pod.revision, pod.number);
-        }
-        if let Some(timing) = line::server_timing(self.admit(), self.upstream()) {
-            // Beside what the pod says of its own time.
-            map.append(SERVER_TIMING, timing);
-        }
-    }
-
-    /// From the head to the choice of a pod.
+    /// From the head to the choice of a pod, without waiting for one.
     fn admit(&self) -> Option<Duration> {
-        Some(self.asked?.duration_since(self.begun))
+        let chosen = self.asked?.duration_since(self.begun);
+        Some(chosen.saturating_sub(self.waited.unwrap_or_default()))
     }
 
     /// Since the choice of a pod.
@@ -283,9 +215,31 @@ impl Record {
         Some(self.asked?.elapsed())
     }
 
+    /// How long it took to wake its model, if it did.
+    fn cold_start(&self) -> Option<Duration> {
+        self.waited.filter(|_| self.cold && self.asked.is_some())
+    }
+
+    /// What it went through, in this order; nothing of what it has not.
+    fn phases(&self) -> [(&'static str, Option<Duration>); 3] {
+        [
+            ("admit", self.admit()),
+            ("wait", self.waited),
+            ("upstream", self.upstream()),
+        ]
+    }
+
     /// It is answered; unless the answer breaks off, this is its status and, of a refusal, its kind.
     pub(super) const fn answers(&mut self, status: u16, kind: Option<Kind>) {
         (self.status, self.kind) = (status, kind);
+    }
+
+    /// For metrics.
+    fn labels(&self) -> Option<Model> {
+        self.model.as_ref().map(|model| Model {
+            project: Arc::clone(&model.namespace),
+            model: Arc::clone(&model.served_name),
+        })
     }
 
     /// For metrics, log and spans.
@@ -311,6 +265,19 @@ impl Record {
         self.ended = true;
     }
 
+    /// What the request says of its revision; nothing if its caller went away, or this process ends.
+    fn outcome(&self) -> Option<Outcome> {
+        if self.kind == Some(Kind::Cancelled) || self.state.aborted().is_cancelled() {
+            return None;
+        }
+        Some(match (self.status, self.kind) {
+            _ if self.pinned => Outcome::Uncounted,
+            (_, Some(Kind::EngineRejected)) => Outcome::Rejected,
+            (..500, _) => Outcome::Ok,
+            _ => Outcome::Failed,
+        })
+    }
+
     /// For metrics and log; a pod may refuse without a word of ours.
     fn kind(&self) -> &'static str {
         match self.kind {
@@ -326,18 +293,21 @@ impl Drop for Record {
         if !self.ended {
             self.broke(Kind::Cancelled);
         }
+        if let Some(assigned) = self.assigned.take()
+            && let Some(outcome) = self.outcome()
+        {
+            assigned.end(outcome, Instant::now().into_std());
+        }
         let took = self.begun.elapsed();
         let upstream = self.upstream();
         let kind = self.kind();
         self.state.metrics().ended(&Ended {
-            model: self.model.as_ref().map(|model| Model {
-                project: Arc::clone(&model.namespace),
-                model: Arc::clone(&model.served_name),
-            }),
+            model: self.labels(),
             protocol: self.protocol(),
             code: self.status,
             kind,
             took,
+            waited: self.waited,
             upstream,
         });
         let trace = match self.state.traces() {

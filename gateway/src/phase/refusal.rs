@@ -49,11 +49,27 @@ impl Refusal {
         self
     }
 
+    /// Says when to come again, instead of what was said.
+    pub(super) fn later(mut self, pause: Duration) -> Self {
+        let is_old = |name: &HeaderName| *name == RETRY_AFTER || *name == RETRY_AFTER_MS;
+        self.headers.retain(|(name, _)| !is_old(name));
+        self.headers.extend(later(pause));
+        self
+    }
+
     /// Adds headers.
     pub(super) fn with(mut self, headers: Vec<(HeaderName, HeaderValue)>) -> Self {
         self.headers.extend(headers);
         self
     }
+}
+
+fn later(pause: Duration) -> [(HeaderName, HeaderValue); 2] {
+    let milliseconds = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    [
+        (RETRY_AFTER, milliseconds.div_ceil(1000).into()),
+        (RETRY_AFTER_MS, milliseconds.into()),
+    ]
 }
 
 impl From<Error> for Refusal {
@@ -62,13 +78,7 @@ impl From<Error> for Refusal {
             Kind::Unauthenticated => {
                 vec![(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))]
             }
-            Kind::Overloaded | Kind::NotReady | Kind::Draining => {
-                let milliseconds = u64::try_from(LATER.as_millis()).unwrap_or(u64::MAX);
-                vec![
-                    (RETRY_AFTER, milliseconds.div_ceil(1000).into()),
-                    (RETRY_AFTER_MS, milliseconds.into()),
-                ]
-            }
+            Kind::Overloaded | Kind::NotReady | Kind::Draining => later(LATER).into(),
             _ => Vec::new(),
         };
         // The table has no other statuses than valid ones.
@@ -110,6 +120,15 @@ mod tests {
         let starting = Refusal::starting();
         assert_eq!(starting.status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(headers(&starting), later);
+    }
+
+    #[test]
+    fn when_to_come_again_is_said_once() {
+        let refusal = Refusal::from(Error::overloaded("m")).later(Duration::from_secs(7));
+        assert_eq!(
+            headers(&refusal),
+            ["retry-after: 7", "retry-after-ms: 7000"]
+        );
     }
 
     #[test]

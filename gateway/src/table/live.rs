@@ -2,8 +2,9 @@
 //!
 //! Shared by `Arc` between a table and the next one; only atomics and small locks. Time and chance are arguments. Written by
 //! `phase::choose`, by the [`Flight`]s that it hands out, and by `phase::choose::retry`; what ejects an endpoint is in
-//! [`health`].
+//! [`health`], and what is remembered of a revision in [`revision`].
 
+mod cold;
 pub mod health;
 pub mod meter;
 pub mod revision;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use cold::ColdStarts;
 use health::{Health, Outcome, Standing};
 pub use revision::RevisionLive;
 use window::Window;
@@ -22,6 +24,25 @@ use window::Window;
 pub struct DeploymentLive {
     /// What may be sent again.
     pub budget: Budget,
+    /// Turns that were taken of its picks.
+    turns: AtomicU64,
+    /// Requests that went to another revision than they were meant for.
+    pub rerouted: AtomicU64,
+    cold_starts: Mutex<ColdStarts>,
+}
+
+impl DeploymentLive {
+    /// The number of the next turn.
+    pub fn turn(&self) -> u64 {
+        self.turns.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// How long it takes to wake, lately.
+    pub fn cold_starts(&self) -> MutexGuard<'_, ColdStarts> {
+        // A list that is whole at any time.
+        let starts = self.cold_starts.lock();
+        starts.unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Of one pod.
@@ -34,9 +55,20 @@ pub struct EndpointLive {
     /// Whether `health` may say anything but "in": so that most requests need not look.
     troubled: AtomicBool,
     health: Mutex<Health>,
+    /// Whose pod it is.
+    revision: Arc<RevisionLive>,
 }
 
 impl EndpointLive {
+    /// Of a pod of `revision`.
+    #[must_use]
+    pub fn of(revision: &Arc<RevisionLive>) -> Self {
+        Self {
+            revision: Arc::clone(revision),
+            ..Self::default()
+        }
+    }
+
     /// Whether it may be given a request.
     #[must_use]
     pub fn standing(&self, now: Instant) -> Standing {
@@ -57,16 +89,24 @@ impl EndpointLive {
         (nanoseconds > 0).then(|| Duration::from_nanos(nanoseconds))
     }
 
-    /// Counts a request on it.
-    pub fn begin(self: &Arc<Self>, now: Instant) -> Flight {
-        Flight::new(self, now, false)
+    /// Counts a request on it; `None` if it has `slots` of them already.
+    pub fn begin(self: &Arc<Self>, slots: u32, now: Instant) -> Option<Flight> {
+        let one_more = |count: u32| (count < slots).then(|| count.saturating_add(1));
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.in_flight.fetch_update(set, fetch, one_more).ok()?;
+        Some(Flight {
+            endpoint: Arc::clone(self),
+            begun: now,
+            trial: false,
+        })
     }
 
-    /// Counts the one request that may show whether it is well again; `None` if another one was first.
-    pub fn begin_trial(self: &Arc<Self>, now: Instant) -> Option<Flight> {
-        self.health()
-            .claim_trial(now)
-            .then(|| Flight::new(self, now, true))
+    /// Counts the one request that may show whether it is well again; `None` if another one was first, or it has `slots` of
+    /// them already.
+    pub fn begin_trial(self: &Arc<Self>, slots: u32, now: Instant) -> Option<Flight> {
+        let mut flight = self.begin(slots, now)?;
+        flight.trial = self.health().claim_trial(now);
+        flight.trial.then_some(flight)
     }
 
     fn observe(&self, latency: Duration) {
@@ -97,15 +137,6 @@ pub struct Flight {
 }
 
 impl Flight {
-    fn new(endpoint: &Arc<EndpointLive>, begun: Instant, trial: bool) -> Self {
-        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self {
-            endpoint: Arc::clone(endpoint),
-            begun,
-            trial,
-        }
-    }
-
     /// Tells what came of it: when the head of the answer is there, and again if what follows it breaks off. `random` spreads
     /// the time for which an endpoint may be out.
     ///
@@ -114,6 +145,7 @@ impl Flight {
         if outcome == Outcome::Answered {
             self.endpoint
                 .observe(now.saturating_duration_since(self.begun));
+            self.endpoint.revision.answered(now);
         }
         let mut health = self.endpoint.health();
         health.report(outcome, self.trial, now, random);
@@ -126,10 +158,11 @@ impl Flight {
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
         if self.trial {
             self.endpoint.health().give_up_trial();
         }
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.endpoint.revision.line.freed();
     }
 }
 
@@ -171,6 +204,10 @@ mod tests {
         tokio::time::Instant::now().into_std()
     }
 
+    fn begin(endpoint: &Arc<EndpointLive>, now: Instant) -> Flight {
+        endpoint.begin(9, now).unwrap()
+    }
+
     fn in_flight(endpoint: &EndpointLive) -> u32 {
         endpoint.in_flight.load(Ordering::Relaxed)
     }
@@ -178,12 +215,23 @@ mod tests {
     #[test]
     fn a_request_counts_until_it_is_dropped() {
         let (endpoint, now) = (Arc::new(EndpointLive::default()), start());
-        let mut first = endpoint.begin(now);
-        let second = endpoint.begin(now);
+        let mut first = begin(&endpoint, now);
+        let second = begin(&endpoint, now);
         assert_eq!(in_flight(&endpoint), 2);
         first.report(Outcome::Answered, now, 0);
         assert_eq!(in_flight(&endpoint), 2, "its body is still on the way");
         drop((first, second));
+        assert_eq!(in_flight(&endpoint), 0);
+    }
+
+    #[test]
+    fn there_are_never_more_than_so_many() {
+        let (endpoint, now) = (Arc::new(EndpointLive::default()), start());
+        let flights: Vec<Flight> = (0..5).map_while(|_| endpoint.begin(2, now)).collect();
+        assert_eq!((flights.len(), in_flight(&endpoint)), (2, 2));
+        drop(flights);
+        assert!(endpoint.begin(2, now).is_some());
+        assert!(endpoint.begin_trial(2, now).is_none(), "it is well");
         assert_eq!(in_flight(&endpoint), 0);
     }
 
@@ -193,7 +241,7 @@ mod tests {
         assert_eq!(endpoint.latency(), None);
         let report = |outcome, ms| {
             let after = now + Duration::from_millis(ms);
-            endpoint.begin(now).report(outcome, after, 0);
+            begin(&endpoint, now).report(outcome, after, 0);
             endpoint.latency().unwrap_or_default().as_micros()
         };
         assert_eq!(report(Outcome::Failed, 1), 0);
@@ -208,15 +256,15 @@ mod tests {
         let (endpoint, now) = (Arc::new(EndpointLive::default()), start());
         for failures in 1..=5 {
             assert_eq!(endpoint.standing(now), Standing::In, "{failures}");
-            endpoint.begin(now).report(Outcome::Failed, now, 0);
+            begin(&endpoint, now).report(Outcome::Failed, now, 0);
         }
         assert!(matches!(endpoint.standing(now), Standing::Out { .. }));
         let later = now + Duration::from_secs(2);
         assert_eq!(endpoint.standing(later), Standing::Trial);
-        let trial = endpoint.begin_trial(later).unwrap();
-        assert!(endpoint.begin_trial(later).is_none(), "one is enough");
+        let trial = endpoint.begin_trial(9, later).unwrap();
+        assert!(endpoint.begin_trial(9, later).is_none(), "one is enough");
         drop(trial);
-        let mut trial = endpoint.begin_trial(later).unwrap();
+        let mut trial = endpoint.begin_trial(9, later).unwrap();
         trial.report(Outcome::Answered, later, 0);
         assert_eq!(endpoint.standing(later), Standing::In);
     }

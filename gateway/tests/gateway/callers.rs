@@ -240,12 +240,14 @@ async fn why_a_model_does_not_answer_is_said() {
     let mut asleep = model(&[]);
     asleep.unready = Some(Unready {
         reason: "ModelLoadFailed".into(),
+        decided: false,
     });
     let mut suspended = model(&["127.0.0.1:1".parse().unwrap()]);
     (suspended.uid, suspended.name, suspended.served_name) =
         ("2".into(), "off".into(), "off".into());
     suspended.unready = Some(Unready {
         reason: "Suspended".into(),
+        decided: true,
     });
     let gateway = Setup::of(table(vec![asleep, suspended], None))
         .start()

@@ -27,5 +27,8 @@ mod signals;
 mod streaming;
 mod tls;
 mod tokens;
+mod waiting;
+mod waking;
 mod websocket;
+mod weights;
 mod world;

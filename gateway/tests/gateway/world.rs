@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ use aimass_gateway::limit::Bounds;
 use aimass_gateway::peer::Links;
 use aimass_gateway::phase::record::{AccessLog, Writer};
 use aimass_gateway::review::Reviewer;
+use aimass_gateway::table::live::{EndpointLive, RevisionLive};
 use aimass_gateway::table::{
-    Access, Deployment, Endpoint, EndpointState, Key, Plan, Retry, Revision, Table,
+    Access, Capacity, Deployment, Endpoint, EndpointState, Key, Picks, Plan, Retry, Revision,
+    RevisionState, Table,
 };
 use prometheus_client::metrics::gauge::Gauge;
 use rustls::ServerConfig;
@@ -55,11 +58,13 @@ pub(crate) fn token() -> String {
 
 /// Model `iris` of project `shop`, whom everybody may call, with the pods at `addresses`.
 pub(crate) fn model(addresses: &[SocketAddr]) -> Deployment {
+    let live = Arc::<RevisionLive>::default();
     let endpoint = |address: &SocketAddr| {
         Arc::new(Endpoint {
             address: *address,
             state: EndpointState::Ready,
-            live: Arc::default(),
+            found: AtomicBool::new(false),
+            live: Arc::new(EndpointLive::of(&live)),
         })
     };
     Deployment {
@@ -74,16 +79,64 @@ pub(crate) fn model(addresses: &[SocketAddr]) -> Deployment {
         request_timeout: Duration::from_secs(5),
         max_request_bytes: 1 << 20,
         retry: Retry::Unsent,
+        capacity: Capacity {
+            per_pod: 1000,
+            waiting: 100,
+            waiting_bytes: 64 << 20,
+            wait: Duration::from_secs(5),
+        },
         unready: None,
         stable: Some(7),
+        target: Some(7),
         traffic_version: 0,
+        picks: None,
         revisions: vec![Revision {
             name: "aaaaaaaa".into(),
             number: 7,
+            weight: 0,
+            state: RevisionState::Ready,
             endpoints: addresses.iter().map(endpoint).collect(),
-            live: Arc::default(),
+            live: Arc::clone(&live),
         }],
         live: Arc::default(),
+    }
+}
+
+/// A revision of a model: number, weight, what is said of it, and its pods. `live` is what is remembered of it, by one table after
+/// the other.
+pub(crate) fn revision(
+    live: &Arc<RevisionLive>,
+    (number, weight): (i64, u8),
+    state: RevisionState,
+    pods: &[(SocketAddr, EndpointState)],
+) -> Revision {
+    let endpoint = |(address, state): &(SocketAddr, EndpointState)| {
+        Arc::new(Endpoint {
+            address: *address,
+            state: *state,
+            found: AtomicBool::new(false),
+            live: Arc::new(EndpointLive::of(live)),
+        })
+    };
+    Revision {
+        name: format!("revisio{number}").into(),
+        number,
+        weight,
+        state,
+        endpoints: pods.iter().map(endpoint).collect(),
+        live: Arc::clone(live),
+    }
+}
+
+/// Model `iris` with these revisions, the newest first, which have 100 as weights in all.
+pub(crate) fn shared(revisions: Vec<Revision>) -> Deployment {
+    let weights: Vec<u8> = revisions.iter().map(|revision| revision.weight).collect();
+    let picks = Picks::lay_out(&weights);
+    assert!(picks.is_some(), "{weights:?}");
+    Deployment {
+        picks,
+        revisions,
+        ..model(&[])
     }
 }
 
@@ -107,7 +160,7 @@ pub(crate) fn table(models: Vec<Deployment>, plan: Option<Plan>) -> Table {
         not_after: None,
         disabled: false,
         allowed: Vec::new(),
-        used: std::sync::atomic::AtomicBool::new(false),
+        used: AtomicBool::new(false),
     };
     table.keys.insert(KEY_ID.into(), Arc::new(key));
     if let Some(plan) = plan {

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use super::tests::{randoms, ready, start};
+use super::tests::{placed, randoms, ready, start};
 use super::*;
 use crate::table::live::health::Outcome;
 
@@ -27,11 +27,11 @@ fn share_of_the_last(per_second: f64, service_ms: [f64; 3], requests: u32) -> f6
                 break;
             }
             under_way.pop();
-            let choice: Option<Choice> = flights.remove(&ended);
+            let choice: Option<Placed> = flights.remove(&ended);
             let mut flight = choice.unwrap().flight;
             flight.report(Outcome::Answered, start + end, 0);
         }
-        let choice = choose(&bound, None, draws.next().unwrap(), start + now).unwrap();
+        let choice = placed(&bound, None, draws.next().unwrap(), start + now).unwrap();
         let place = usize::from(choice.endpoint.address.port());
         last += u32::from(place == 2);
         let took = Duration::from_secs_f64(exponential(service_ms[place] / 1000.0));

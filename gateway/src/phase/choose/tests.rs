@@ -1,18 +1,22 @@
 //! Tables of endpoints, and which of them is chosen.
 
+mod states;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aimass_protocol::Kind;
 use proptest::prelude::*;
 
+use std::sync::atomic::Ordering;
+
 use super::*;
 use crate::table::EndpointState::{NotReady, Ready, Serving};
 use crate::table::live::DeploymentLive;
 use crate::table::live::health::Outcome;
-use crate::table::{Access, Deployment, Retry, Unready};
+use crate::table::{Access, Capacity, Endpoint, EndpointState, Retry, RevisionState, Unready};
 
-pub(super) fn start() -> Instant {
+pub(in crate::phase) fn start() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
@@ -24,6 +28,7 @@ fn endpoint(number: u16, state: EndpointState) -> Arc<Endpoint> {
     Arc::new(Endpoint {
         address: address(number),
         state,
+        found: std::sync::atomic::AtomicBool::new(false),
         live: Arc::default(),
     })
 }
@@ -33,6 +38,8 @@ pub(super) fn bound(revisions: Vec<(i64, Vec<Arc<Endpoint>>)>, unready: Option<&
     let revisions = revisions.into_iter().map(|(number, endpoints)| Revision {
         name: format!("revision{number}").into(),
         number,
+        weight: 0,
+        state: RevisionState::Ready,
         endpoints,
         live: Arc::default(),
     });
@@ -45,11 +52,20 @@ pub(super) fn bound(revisions: Vec<(i64, Vec<Arc<Endpoint>>)>, unready: Option<&
         request_timeout: Duration::from_secs(60),
         max_request_bytes: 1024,
         retry: Retry::Unsent,
+        capacity: Capacity {
+            per_pod: 1000,
+            waiting: 100,
+            waiting_bytes: 64 << 20,
+            wait: Duration::from_secs(30),
+        },
         unready: unready.map(|reason| Unready {
             reason: reason.into(),
+            decided: false,
         }),
         stable: None,
+        target: None,
         traffic_version: 0,
+        picks: None,
         revisions: revisions.collect(),
         live: Arc::new(DeploymentLive::default()),
     };
@@ -67,12 +83,16 @@ pub(super) fn of_states(states: &[EndpointState]) -> Bound {
     bound(vec![(1, endpoints.collect())], None)
 }
 
-pub(super) fn ready(count: usize) -> Bound {
+pub(in crate::phase) fn ready(count: usize) -> Bound {
     of_states(&vec![Ready; count])
 }
 
 fn live(bound: &Bound, number: usize) -> &Arc<crate::table::live::EndpointLive> {
     &bound.deployment.revisions[0].endpoints[number].live
+}
+
+fn begin(bound: &Bound, number: usize, now: Instant) -> crate::table::live::Flight {
+    live(bound, number).begin(u32::MAX, now).unwrap()
 }
 
 /// The first numbers of a well-known generator (splitmix64).
@@ -86,11 +106,37 @@ pub(super) fn randoms() -> impl Iterator<Item = u64> {
     })
 }
 
+pub(in crate::phase) fn draw(random: u64, now: Instant) -> Draw {
+    Draw {
+        random,
+        offset: 0,
+        gateways: 1,
+        now,
+    }
+}
+
+/// The pod that is chosen, if one is.
+pub(super) fn placed(
+    bound: &Bound,
+    tried: Option<SocketAddr>,
+    random: u64,
+    now: Instant,
+) -> Option<Placed> {
+    let wish = Wish {
+        tried,
+        ..Wish::default()
+    };
+    match choose(bound, &wish, &draw(random, now)) {
+        Choice::Forward(placed) => Some(placed),
+        Choice::Wait(_) | Choice::Refuse(_) => None,
+    }
+}
+
 /// How often each port is chosen of 1000 times, one request after the other.
 fn chosen(bound: &Bound, now: Instant) -> BTreeMap<u16, usize> {
     let mut chosen = BTreeMap::new();
     for random in randoms().take(1000) {
-        let choice = choose(bound, None, random, now).unwrap();
+        let choice = placed(bound, None, random, now).unwrap();
         *chosen.entry(choice.endpoint.address.port()).or_default() += 1;
     }
     chosen
@@ -104,15 +150,16 @@ fn chooses_among(bound: &Bound, now: Instant, expect: &[u16]) {
 
 #[track_caller]
 fn refuses(bound: &Bound, text: &str) {
-    let error = choose(bound, None, 7, start()).unwrap_err();
+    let Choice::Refuse(refused) = choose(bound, &Wish::default(), &draw(7, start())) else {
+        panic!("it is refused");
+    };
+    let error = refused.error;
     assert_eq!((error.kind, error.text.as_str()), (Kind::NotReady, text));
 }
 
 fn fail(bound: &Bound, number: usize, times: usize, now: Instant) {
     for _ in 0..times {
-        live(bound, number)
-            .begin(now)
-            .report(Outcome::Failed, now, 250);
+        begin(bound, number, now).report(Outcome::Failed, now, 250);
     }
 }
 
@@ -162,22 +209,22 @@ fn all_revisions_are_equal_and_a_pin_means_one() {
         ..both.clone()
     };
     chooses_among(&pinned(7), start(), &[1, 2]);
-    let choice = choose(&pinned(8), None, 7, start()).unwrap();
-    assert_eq!((&*choice.revision, choice.number), ("revision8", 8));
+    let chosen = placed(&pinned(8), None, 7, start()).unwrap().revision;
+    assert_eq!((&*chosen.name, chosen.number), ("revision8", 8));
     refuses(&pinned(6), "Model iris is not ready: Starting");
 }
 
 #[test]
 fn fewer_in_flight_wins_and_all_are_counted() {
     let (bound, now) = (ready(2), start());
-    let busy = live(&bound, 0).begin(now);
+    let busy = begin(&bound, 0, now);
     chooses_among(&bound, now, &[1]);
     drop(busy);
     chooses_among(&bound, now, &[0, 1]);
     let bound = ready(3);
     let held: Vec<_> = randoms()
         .take(300)
-        .map(|random| choose(&bound, None, random, now).unwrap())
+        .map(|random| placed(&bound, None, random, now).unwrap())
         .collect();
     for number in 0..3 {
         let in_flight = live(&bound, number).in_flight.load(Ordering::Relaxed);
@@ -193,7 +240,7 @@ fn of_equals_the_one_that_is_twice_as_fast_wins() {
         let (bound, now) = (ready(2), start());
         for (number, ms) in [first_ms, second_ms].into_iter().enumerate() {
             let after = now + Duration::from_millis(ms);
-            let mut flight = live(&bound, number).begin(now);
+            let mut flight = begin(&bound, number, now);
             flight.report(Outcome::Answered, after, 0);
         }
         chosen(&bound, now).into_keys().collect::<Vec<_>>()
@@ -211,9 +258,9 @@ fn one_that_failed_is_left_out_and_tried_by_one_request() {
     let later = now + Duration::from_secs(1);
     let mut held: Vec<_> = randoms()
         .take(100)
-        .map(|random| choose(&bound, None, random, later).unwrap())
+        .map(|random| placed(&bound, None, random, later).unwrap())
         .collect();
-    let tries = |choice: &Choice| choice.endpoint.address == address(1);
+    let tries = |choice: &Placed| choice.endpoint.address == address(1);
     assert_eq!(held.iter().filter(|choice| tries(choice)).count(), 1);
     let trial = held.iter_mut().find(|choice| tries(choice)).unwrap();
     trial.flight.report(Outcome::Answered, later, 0);
@@ -226,11 +273,11 @@ fn a_trial_that_its_caller_gives_up_is_followed_by_another() {
     let (bound, now) = (ready(2), start());
     fail(&bound, 1, 5, now);
     let later = now + Duration::from_secs(1);
-    let busy = live(&bound, 0).begin(now);
+    let busy = begin(&bound, 0, now);
     for _ in 0..3 {
-        let trial = choose(&bound, None, 7, later).unwrap();
+        let trial = placed(&bound, None, 7, later).unwrap();
         assert_eq!(trial.endpoint.address, address(1));
-        let other = choose(&bound, None, 7, later).unwrap();
+        let other = placed(&bound, None, 7, later).unwrap();
         assert_eq!(other.endpoint.address, address(0), "one is enough");
     }
     drop(busy);
@@ -255,16 +302,14 @@ fn never_more_than_half_are_out() {
 fn who_stops_is_left_out_for_a_while_whatever_the_others_do() {
     let (bound, now) = (ready(3), start());
     for number in [0, 2] {
-        live(&bound, number)
-            .begin(now)
-            .report(Outcome::Draining, now, 0);
+        begin(&bound, number, now).report(Outcome::Draining, now, 0);
     }
     chooses_among(&bound, now, &[1]);
     chooses_among(&bound, now + Duration::from_secs(5), &[0, 1, 2]);
-    live(&bound, 1).begin(now).report(Outcome::Draining, now, 0);
+    begin(&bound, 1, now).report(Outcome::Draining, now, 0);
     chooses_among(&bound, now, &[0, 1, 2]);
     let bound = of_states(&[Ready, Serving]);
-    live(&bound, 0).begin(now).report(Outcome::Draining, now, 0);
+    begin(&bound, 0, now).report(Outcome::Draining, now, 0);
     chooses_among(&bound, now, &[1]);
 }
 
@@ -272,10 +317,10 @@ fn who_stops_is_left_out_for_a_while_whatever_the_others_do() {
 fn a_second_attempt_goes_elsewhere() {
     let (bound, now) = (ready(2), start());
     for random in randoms().take(100) {
-        let choice = choose(&bound, Some(address(0)), random, now).unwrap();
+        let choice = placed(&bound, Some(address(0)), random, now).unwrap();
         assert_eq!(choice.endpoint.address, address(1));
     }
-    assert!(choose(&ready(1), Some(address(0)), 7, now).is_err());
+    assert!(placed(&ready(1), Some(address(0)), 7, now).is_none());
 }
 
 proptest! {
@@ -294,15 +339,15 @@ proptest! {
         for (number, (_, trouble)) in endpoints.iter().enumerate() {
             match trouble {
                 0 => fail(&bound, number, 5, now),
-                1 => live(&bound, number).begin(now).report(Outcome::Draining, now, 0),
+                1 => begin(&bound, number, now).report(Outcome::Draining, now, 0),
                 _ => {}
             }
         }
         let later = now + Duration::from_millis(later);
-        let choice = choose(&bound, Some(address(tried)), random, later);
+        let choice = placed(&bound, Some(address(tried)), random, later);
         let mut others = (0_u16..).zip(&states).filter(|(number, _)| *number != tried);
-        prop_assert_eq!(choice.is_ok(), others.any(|(_, state)| *state != NotReady));
-        if let Ok(choice) = choice {
+        prop_assert_eq!(choice.is_some(), others.any(|(_, state)| *state != NotReady));
+        if let Some(choice) = choice {
             let chosen = usize::from(choice.endpoint.address.port());
             prop_assert!(states[chosen] != NotReady);
             prop_assert!(choice.endpoint.address != address(tried));

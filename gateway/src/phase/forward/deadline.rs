@@ -1,6 +1,6 @@
 //! How long a request may take.
 //!
-//! Pure but for the clock in [`Deadline::left`]. Called by `forward`.
+//! Pure but for the clock in [`Deadline::left`]. Called by `phase` and `forward`.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MOST_MS: u64 = 3_600_000;
 
 /// The time of one request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deadline {
+pub(in crate::phase) struct Deadline {
     begun: Instant,
     limit: Duration,
     callers: bool,
@@ -27,7 +27,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// The caller's, if it is shorter than `most`; from `begun` on, when the head had arrived.
-    pub(super) fn of(
+    pub(in crate::phase) fn of(
         wire: Wire,
         headers: &HeaderMap,
         begun: Instant,
@@ -54,12 +54,12 @@ impl Deadline {
     }
 
     /// When it is over.
-    pub(super) fn at(&self) -> Instant {
+    pub(in crate::phase) fn at(&self) -> Instant {
         self.begun + self.limit
     }
 
     /// How long it is in all.
-    pub(super) const fn limit(&self) -> Duration {
+    pub(in crate::phase) const fn limit(&self) -> Duration {
         self.limit
     }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::phase::route::{Addresses, Head, parse};
 use crate::review::Identity;
 use crate::table::live::DeploymentLive;
-use crate::table::{Access, Network, Retry, Revision, Unready};
+use crate::table::{Access, Capacity, Network, Retry, Revision, RevisionState, Unready};
 
 const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
 
@@ -16,6 +16,8 @@ fn revision(number: i64) -> Revision {
     Revision {
         name: format!("revision{number}").into(),
         number,
+        weight: 0,
+        state: RevisionState::Ready,
         endpoints: Vec::new(),
         live: Arc::default(),
     }
@@ -31,9 +33,17 @@ fn deployment(namespace: &str, name: &str, served_name: &str) -> Deployment {
         request_timeout: Duration::from_secs(60),
         max_request_bytes: 1024,
         retry: Retry::Unsent,
+        capacity: Capacity {
+            per_pod: 16,
+            waiting: 100,
+            waiting_bytes: 64 << 20,
+            wait: Duration::from_secs(30),
+        },
         unready: None,
         stable: Some(7),
+        target: Some(8),
         traffic_version: 0,
+        picks: None,
         revisions: vec![revision(8), revision(7)],
         live: Arc::new(DeploymentLive::default()),
     }
@@ -270,10 +280,20 @@ fn stable_is_the_version_of_the_last_rollout() {
     refuses(&none, path, &key(&["*"]), &error);
     let gone = table(|iris| iris.stable = Some(5));
     refuses(&gone, path, &key(&["*"]), &error);
-    let path = "/v1/models/my_iris/labels/canary:predict";
+    let path = "/v1/models/my_iris/labels/newest:predict";
     let error = target(path, None).unknown_version();
     refuses(&same(), path, &key(&["*"]), &error);
-    assert_eq!(error.text, "Unrecognized servable version label: canary");
+    assert_eq!(error.text, "Unrecognized servable version label: newest");
+}
+
+#[test]
+fn canary_is_the_version_that_the_spec_asks_for() {
+    let path = "/v1/models/my_iris/labels/canary:predict";
+    let expect = ("shop/iris", "/v1/models/my_iris/versions/8:predict");
+    permits(&same(), path, &key(&["*"]), expect);
+    let error = target(path, None).unknown_version();
+    let none = table(|iris| iris.target = None);
+    refuses(&none, path, &key(&["*"]), &error);
 }
 
 #[test]
@@ -281,6 +301,7 @@ fn a_suspended_model_says_so_to_those_who_may_call_it() {
     let suspended = table(|iris| {
         iris.unready = Some(Unready {
             reason: "Suspended".into(),
+            decided: true,
         });
     });
     let path = "/v1/models/my_iris:predict";
@@ -293,6 +314,7 @@ fn a_suspended_model_says_so_to_those_who_may_call_it() {
     let starting = table(|iris| {
         iris.unready = Some(Unready {
             reason: "Starting".into(),
+            decided: false,
         });
     });
     permits(&starting, path, &key(&["*"]), ("shop/iris", path));
@@ -367,6 +389,7 @@ fn whoever_may_not_call_a_model_does_not_learn_what_it_is_like() {
     let suspended = table(|iris| {
         iris.unready = Some(Unready {
             reason: "Suspended".into(),
+            decided: true,
         });
     });
     let path = "/v1/models/my_iris/versions/99:predict";

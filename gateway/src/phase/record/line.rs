@@ -52,11 +52,16 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     admit_ms: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    wait_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     upstream_ms: Option<f64>,
     duration_ms: f64,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     endpoint: Option<String>,
+    /// Only where the model had to be woken.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cold: bool,
 }
 
 /// The line of a record that has ended, with its end.
@@ -78,7 +83,7 @@ pub(super) fn of(
         trace,
         project: record.model.as_ref().map(|model| &*model.namespace),
         model: record.model.as_ref().map(|model| &*model.served_name),
-        revision: record.pod.as_ref().map(|pod| &*pod.revision),
+        revision: record.revision.as_ref().map(|revision| &*revision.name),
         caller_kind: record.caller.as_ref().map(|caller| caller.kind()),
         caller_id: record.caller.as_ref().and_then(|caller| caller.id()),
         client: record.origin.address.to_string(),
@@ -90,10 +95,12 @@ pub(super) fn of(
         request_bytes: record.request_bytes.load(Ordering::Relaxed),
         response_bytes: record.response_bytes,
         admit_ms: record.admit().map(milliseconds),
+        wait_ms: record.waited.map(milliseconds),
         upstream_ms: record.upstream().map(milliseconds),
         duration_ms: milliseconds(took),
         attempts: record.attempts,
-        endpoint: record.pod.as_ref().map(|pod| pod.address.to_string()),
+        endpoint: record.pod.map(|pod| pod.to_string()),
+        cold: record.cold,
     };
     // Nothing in it can fail.
     let mut text = serde_json::to_string(&line).unwrap_or_default();
@@ -107,12 +114,9 @@ fn milliseconds(took: Duration) -> f64 {
 }
 
 /// `admit;dur=0.041, upstream;dur=5.120`: milliseconds.
-pub(super) fn server_timing(
-    admit: Option<Duration>,
-    upstream: Option<Duration>,
-) -> Option<HeaderValue> {
-    let mut text = String::with_capacity(48);
-    for (name, took) in [("admit", admit), ("upstream", upstream)] {
+pub(super) fn server_timing(phases: &[(&'static str, Option<Duration>)]) -> Option<HeaderValue> {
+    let mut text = String::with_capacity(64);
+    for (name, took) in phases {
         let Some(took) = took else { continue };
         let separator = if text.is_empty() { "" } else { ", " };
         let (whole, thousandths) = (took.as_millis(), took.subsec_micros() % 1000);
@@ -175,13 +179,16 @@ mod tests {
     #[test]
     fn times_are_told_to_the_microsecond() {
         let us = Duration::from_micros;
-        let timing = |admit, upstream| {
-            let value = server_timing(admit, upstream)?;
+        let timing = |admit, wait, upstream| {
+            let phases = [("admit", admit), ("wait", wait), ("upstream", upstream)];
+            let value = server_timing(&phases)?;
             Some(value.to_str().unwrap().to_owned())
         };
-        let both = timing(Some(us(41)), Some(us(5120)));
+        let both = timing(Some(us(41)), None, Some(us(5120)));
         assert_eq!(both.as_deref(), Some("admit;dur=0.041, upstream;dur=5.120"));
-        assert_eq!(timing(None, None), None);
+        let waited = timing(None, Some(us(1_500_000)), None);
+        assert_eq!(waited.as_deref(), Some("wait;dur=1500.000"));
+        assert_eq!(timing(None, None, None), None);
         assert_eq!(milliseconds(us(1234)), 1.234);
     }
 

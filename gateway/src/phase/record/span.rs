@@ -26,9 +26,12 @@ pub(super) fn of(record: &Record, kind: &'static str, took: Duration) -> Request
         let name = model.served_name.to_string();
         attributes.push(KeyValue::new("aimass.model.name", name));
     }
-    if let Some(pod) = &record.pod {
-        attributes.push(KeyValue::new("aimass.revision", pod.revision.to_string()));
-        attributes.push(KeyValue::new("server.address", pod.address.to_string()));
+    if let Some(revision) = &record.revision {
+        let name = revision.name.to_string();
+        attributes.push(KeyValue::new("aimass.revision", name));
+    }
+    if let Some(pod) = record.pod {
+        attributes.push(KeyValue::new("server.address", pod.to_string()));
     }
     // A refusal that is the caller's own making is no failure of ours.
     if kind != "ok" && record.status < 500 {
@@ -36,13 +39,13 @@ pub(super) fn of(record: &Record, kind: &'static str, took: Duration) -> Request
     }
     let call = record.call.map_or("other", |call| call.name());
     let protocol = record.protocol();
-    let phases = [("admit", record.admit()), ("upstream", record.upstream())];
     Request {
         name: format!("{protocol} {call}"),
         took,
         failure: (record.status >= 500).then_some(kind),
         attributes,
-        phases: phases
+        phases: record
+            .phases()
             .into_iter()
             .filter_map(|(name, took)| Some((name, took?)))
             .collect(),

@@ -3,6 +3,8 @@
 //! Pure. Called by `watch` for each object before it is kept: at 10,000 models what is not needed is most of the memory.
 
 mod peers;
+mod revisions;
+mod traffic;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -11,12 +13,8 @@ use std::time::Duration;
 
 use aimass_crds::api_key::credential_end;
 use aimass_crds::condition::ConditionType;
-use aimass_crds::model_deployment::{
-    Access as WantedAccess, AccessMode, MAX_REQUEST_BYTES, REQUEST_TIMEOUT, Retry as WantedRetry,
-    Traffic,
-};
+use aimass_crds::model_deployment::{Access as WantedAccess, AccessMode, Retry as WantedRetry};
 use aimass_crds::network::Cidr;
-use aimass_crds::quantity::Amount;
 use aimass_crds::usage_plan::{Mode, Rate as WantedRate};
 use aimass_crds::{APIKey, ModelDeployment, UsagePlan, labels};
 use jiff::Timestamp;
@@ -24,7 +22,8 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 pub use self::peers::peers;
-use crate::table::{Access, EndpointState, Key, Network, Plan, Rate, Retry, Unready};
+pub use self::revisions::Known;
+use crate::table::{Access, Capacity, EndpointState, Key, Network, Plan, Rate, Retry, Unready};
 
 /// The name of the port that predictions are asked on.
 const PORT: &str = "http";
@@ -49,14 +48,18 @@ pub struct Model {
     pub max_request_bytes: u64,
     /// What may be sent again.
     pub retry: Retry,
+    /// Requests that one pod is given at once, and those that wait for one.
+    pub capacity: Capacity,
     /// Why nothing is to be expected, if so.
     pub unready: Option<Unready>,
     /// The number of the stable revision.
     pub stable: Option<i64>,
-    /// `status.trafficVersion`; 0 before the first.
+    /// The number of the revision that the spec asks for.
+    pub target: Option<i64>,
+    /// What changes of the weights are counted by; 0 before the first.
     pub traffic_version: i64,
-    /// The revisions that `status` names, with their numbers.
-    pub revisions: Vec<(Arc<str>, i64)>,
+    /// The revisions that `status` names.
+    pub revisions: Vec<Known>,
 }
 
 /// An EndpointSlice of one revision.
@@ -88,17 +91,13 @@ pub fn model(object: &ModelDeployment, _: &mut Vec<String>) -> Cut<Model> {
     let status = object.status.clone().unwrap_or_default();
     let name = object.metadata.name.as_deref().unwrap_or_default();
     let traffic = spec.traffic.as_ref();
-    let mut revisions: Vec<(Arc<str>, i64)> = Vec::with_capacity(status.revisions.len());
-    for revision in &status.revisions {
-        revisions.push((revision.name.as_str().into(), revision.number));
-    }
     Ok(Model {
         created: created(&object.metadata),
         deleted: object.metadata.deletion_timestamp.is_some(),
         served_name: spec.served_name.as_deref().unwrap_or(name).into(),
         access: access(spec.access.as_ref())?,
-        request_timeout: request_timeout(traffic)?,
-        max_request_bytes: max_request_bytes(traffic)?,
+        request_timeout: traffic::request_timeout(traffic)?,
+        max_request_bytes: traffic::max_request_bytes(traffic)?,
         retry: match traffic
             .and_then(|traffic| traffic.retry)
             .unwrap_or_default()
@@ -107,64 +106,35 @@ pub fn model(object: &ModelDeployment, _: &mut Vec<String>) -> Cut<Model> {
             WantedRetry::Unsent => Retry::Unsent,
             WantedRetry::Idempotent => Retry::Idempotent,
         },
+        capacity: traffic::capacity(spec.scaling.as_ref(), traffic)?,
         unready: unready(object),
-        stable: status.stable.map(|stable| stable.number),
+        stable: status.stable.as_ref().map(|stable| stable.number),
+        target: status.target.as_ref().map(|target| target.number),
         traffic_version: status.traffic_version.unwrap_or(0),
-        revisions,
+        revisions: revisions::of(&status)?,
     })
 }
 
 /// Why a model does not answer: what its owner decided, else what `status` says.
 fn unready(object: &ModelDeployment) -> Option<Unready> {
-    let because = |reason: &str| {
+    let because = |reason: &str, decided| {
         Some(Unready {
             reason: reason.into(),
+            decided,
         })
     };
     if object.spec.suspend == Some(true) {
-        return because("Suspended");
+        return because("Suspended", true);
     }
     if object.spec.replicas == Some(0) {
-        return because("AtZero");
+        return because("AtZero", true);
     }
     let conditions = &object.status.as_ref()?.conditions;
     let ready = ConditionType::Ready.find(conditions)?;
     match ready.status.as_str() {
-        "False" => because(&ready.reason),
+        "False" => because(&ready.reason, false),
         _ => None,
     }
-}
-
-fn request_timeout(traffic: Option<&Traffic>) -> Cut<Duration> {
-    let Some(text) = traffic.and_then(|traffic| traffic.request_timeout.as_ref()) else {
-        return Ok(REQUEST_TIMEOUT);
-    };
-    let rule = || {
-        format!(
-            "spec.traffic.requestTimeout must be between 100ms and 1h, is {:?}",
-            text.0
-        )
-    };
-    let (least, most) = (Duration::from_millis(100), Duration::from_secs(3600));
-    text.get()
-        .filter(|timeout| (least..=most).contains(timeout))
-        .ok_or_else(rule)
-}
-
-fn max_request_bytes(traffic: Option<&Traffic>) -> Cut<u64> {
-    let Some(text) = traffic.and_then(|traffic| traffic.max_request_bytes.as_ref()) else {
-        return Ok(MAX_REQUEST_BYTES);
-    };
-    let rule = || {
-        format!(
-            "spec.traffic.maxRequestBytes must be between 1Ki and 256Mi, is {:?}",
-            text.0
-        )
-    };
-    Amount::parse(&text.0)
-        .map(Amount::ceil)
-        .filter(|bytes| (1 << 10..=256 << 20).contains(bytes))
-        .ok_or_else(rule)
 }
 
 fn access(access: Option<&WantedAccess>) -> Cut<Access> {

@@ -6,10 +6,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use super::cut::{Model, Slice};
+use super::cut::{Known, Model, Slice};
 use super::store::{Held, Name};
-use crate::table::{Deployment, Endpoint, EndpointState, Revision};
+use crate::table::live::{EndpointLive, RevisionLive};
+use crate::table::{Deployment, Endpoint, EndpointState, Picks, Revision, RevisionState};
 
 /// Revisions of one model at most.
 const REVISIONS: usize = 10;
@@ -26,33 +28,45 @@ pub fn join(
     before: Option<&Deployment>,
 ) -> (Deployment, Vec<String>) {
     let mut notes = Vec::new();
-    let mut numbered = numbered(&model.value, slices);
-    if numbered.len() > REVISIONS {
+    let mut all_revisions = known(&model.value, slices);
+    if all_revisions.len() > REVISIONS {
         let text = format!(
             "has {} revisions; the newest {REVISIONS} are routed",
-            numbered.len()
+            all_revisions.len()
         );
         notes.push(text);
-        numbered.truncate(REVISIONS);
+        // Those that are to get requests before those that have just been left over.
+        all_revisions.sort_by_key(|known| (known.weight == 0, Reverse(known.number)));
+        all_revisions.truncate(REVISIONS);
+        all_revisions.sort_by_key(|known| Reverse(known.number));
     }
     let mut room = ENDPOINTS;
     let mut all = 0_usize;
-    let mut revisions = Vec::with_capacity(numbered.len());
-    for (revision, number) in numbered {
-        let pods = pods(&revision, slices);
+    let mut revisions = Vec::with_capacity(all_revisions.len());
+    for Known {
+        name,
+        number,
+        state,
+        weight,
+    } in all_revisions
+    {
+        let pods = pods(&name, slices);
         all = all.saturating_add(pods.len());
-        let known = before.and_then(|before| known(before, &revision));
+        let before = before.and_then(|before| before.revision(&name));
+        let live = before.map_or_else(Arc::default, |before| Arc::clone(&before.live));
         let endpoints: Vec<_> = pods
             .into_iter()
             .take(room)
-            .map(|(address, state)| endpoint(address, state, known))
+            .map(|pod| endpoint(pod, before, &live))
             .collect();
         room = room.saturating_sub(endpoints.len());
         revisions.push(Revision {
-            name: revision,
+            name,
             number,
+            weight,
+            state,
             endpoints,
-            live: known.map_or_else(Arc::default, |known| Arc::clone(&known.live)),
+            live,
         });
     }
     if all > ENDPOINTS {
@@ -66,11 +80,14 @@ pub fn join(
         request_timeout,
         max_request_bytes,
         retry,
+        capacity,
         unready,
         stable,
+        target,
         traffic_version,
         revisions: _,
     } = &model.value;
+    let weights: Vec<u8> = revisions.iter().map(|revision| revision.weight).collect();
     let deployment = Deployment {
         uid: Arc::clone(&model.uid),
         namespace: Arc::clone(&name.namespace),
@@ -80,27 +97,35 @@ pub fn join(
         request_timeout: *request_timeout,
         max_request_bytes: *max_request_bytes,
         retry: *retry,
+        capacity: *capacity,
         unready: unready.clone(),
         stable: *stable,
+        target: *target,
         traffic_version: *traffic_version,
+        picks: Picks::lay_out(&weights),
         revisions,
         live: before.map_or_else(Arc::default, |before| Arc::clone(&before.live)),
     };
     (deployment, notes)
 }
 
-/// The revisions that `status` names or that have pods, the newest first. `status` may lag behind: a revision whose number it
-/// has not told yet counts as the oldest, with number 0.
-fn numbered(model: &Model, slices: &[&Slice]) -> Vec<(Arc<str>, i64)> {
+/// The revisions that `status` names or that have pods, the newest first. `status` may lag behind: a revision that it has not
+/// told of yet counts as the oldest, with number 0.
+fn known(model: &Model, slices: &[&Slice]) -> Vec<Known> {
     let with_pods = slices.iter().filter(|slice| !slice.endpoints.is_empty());
-    let mut numbers: BTreeMap<Arc<str>, i64> = with_pods
-        .map(|slice| (Arc::clone(&slice.revision), 0))
-        .collect();
-    let named = |(name, number): &(Arc<str>, i64)| (Arc::clone(name), *number);
-    numbers.extend(model.revisions.iter().map(named));
-    let mut numbered: Vec<_> = numbers.into_iter().collect();
-    numbered.sort_by_key(|(_, number)| Reverse(*number));
-    numbered
+    let untold = |slice: &&Slice| Known {
+        name: Arc::clone(&slice.revision),
+        number: 0,
+        state: RevisionState::Starting,
+        weight: 0,
+    };
+    let all = with_pods.map(untold).chain(model.revisions.iter().cloned());
+    // Whoever comes last of one name stays.
+    let known: BTreeMap<Arc<str>, Known> =
+        all.map(|known| (Arc::clone(&known.name), known)).collect();
+    let mut known: Vec<Known> = known.into_values().collect();
+    known.sort_by_key(|known| Reverse(known.number));
+    known
 }
 
 /// The pods of a revision. A pod may be in two slices while it is moved from one to the other: the better word counts.
@@ -124,14 +149,13 @@ const fn rank(state: EndpointState) -> u8 {
     }
 }
 
-fn known<'a>(before: &'a Deployment, name: &Arc<str>) -> Option<&'a Revision> {
-    let mut revisions = before.revisions.iter();
-    revisions.find(|revision| revision.name == *name)
-}
-
-fn endpoint(address: SocketAddr, state: EndpointState, known: Option<&Revision>) -> Arc<Endpoint> {
+fn endpoint(
+    (address, state): (SocketAddr, EndpointState),
+    before: Option<&Revision>,
+    revision: &Arc<RevisionLive>,
+) -> Arc<Endpoint> {
     // Sorted by address, as this function's callers leave them.
-    let before = known.and_then(|revision| {
+    let before = before.and_then(|revision| {
         let endpoints = &revision.endpoints;
         let at = endpoints.binary_search_by_key(&address, |endpoint| endpoint.address);
         endpoints.get(at.ok()?)
@@ -141,7 +165,11 @@ fn endpoint(address: SocketAddr, state: EndpointState, known: Option<&Revision>)
         other => Arc::new(Endpoint {
             address,
             state,
-            live: other.map_or_else(Arc::default, |before| Arc::clone(&before.live)),
+            found: AtomicBool::new(false),
+            live: match other {
+                Some(before) => Arc::clone(&before.live),
+                None => Arc::new(EndpointLive::of(revision)),
+            },
         }),
     }
 }

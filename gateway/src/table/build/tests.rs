@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::cut::Known;
 use super::*;
-use crate::table::{Access, EndpointState, Retry};
+use crate::table::{Access, Capacity, EndpointState, Retry, RevisionState};
 
 fn name(path: &str) -> Name {
     let (namespace, name) = path.split_once('/').unwrap();
@@ -38,8 +39,15 @@ fn model(created: i64, served_name: &str) -> Model {
         request_timeout: Duration::from_secs(60),
         max_request_bytes: 1024,
         retry: Retry::Unsent,
+        capacity: Capacity {
+            per_pod: 16,
+            waiting: 100,
+            waiting_bytes: 64 << 20,
+            wait: Duration::from_secs(30),
+        },
         unready: None,
         stable: None,
+        target: None,
         traffic_version: 0,
         revisions: Vec::new(),
     }
@@ -51,6 +59,16 @@ fn slice(deployment: &str, revision: &str, pods: &[(&str, EndpointState)]) -> Sl
         deployment: deployment.into(),
         revision: revision.into(),
         endpoints: pods.iter().map(pod).collect(),
+    }
+}
+
+/// A revision as `status` names it, with a weight.
+fn known(name: &str, number: i64, weight: u8) -> Known {
+    Known {
+        name: name.into(),
+        number,
+        state: RevisionState::Ready,
+        weight,
     }
 }
 
@@ -110,7 +128,7 @@ fn pods(deployment: &Deployment) -> Vec<String> {
 fn a_model_has_the_pods_of_its_slices_newest_revision_first() {
     let mut world = World::default();
     let mut iris = model(1, "iris");
-    iris.revisions = vec![("bbbbbbbb".into(), 7), ("aaaaaaaa".into(), 6)];
+    iris.revisions = vec![known("bbbbbbbb", 7, 0), known("aaaaaaaa", 6, 0)];
     world.model("a/iris", "1", iris);
     world.slice(
         "a/s1",
@@ -216,6 +234,39 @@ fn live_state_is_found_again_by_uid_revision_and_address() {
     ));
     let other = find(&after, "bbbbbbbb", "10.0.0.2:8501");
     assert!(!Arc::ptr_eq(&known, &other));
+    let revision = |deployment: &Deployment| Arc::clone(&deployment.revisions[0].live);
+    assert!(Arc::ptr_eq(&revision(&before), &revision(&after)));
+}
+
+#[test]
+fn weights_are_laid_out_and_a_revision_that_has_one_is_never_left_over() {
+    let mut world = World::default();
+    let mut iris = model(1, "iris");
+    iris.traffic_version = 4;
+    iris.revisions = (2..12)
+        .map(|number| known(&format!("revision{number:02}"), number, 0))
+        .collect();
+    iris.revisions.push(known("revision01", 1, 95));
+    iris.revisions[9].weight = 5;
+    world.model("a/iris", "1", iris);
+    let nacks = world.build();
+    let left = "ModelDeployment a/iris: has 11 revisions; the newest 10 are routed";
+    assert_eq!(nacks, [left]);
+    let iris = world.get("a", "iris").unwrap();
+    let numbers: Vec<_> = iris
+        .revisions
+        .iter()
+        .map(|r| (r.number, r.weight))
+        .collect();
+    assert_eq!(numbers[0], (11, 5));
+    assert_eq!(numbers[9], (1, 95));
+    assert_eq!(iris.traffic_version, 4);
+    let picks = iris.picks.clone().unwrap();
+    let turns = (0..100).filter(|turn| picks.at(*turn) == 0).count();
+    assert_eq!(turns, 5);
+    world.model("a/iris", "1", model(1, "iris"));
+    world.build();
+    assert_eq!(world.get("a", "iris").unwrap().picks, None);
 }
 
 #[test]
@@ -301,7 +352,7 @@ fn a_model_has_at_most_ten_revisions_and_two_thousand_pods() {
         .collect();
     let numbered = names.iter().zip(1..);
     iris.revisions = numbered
-        .map(|(name, number)| (name.as_str().into(), number))
+        .map(|(name, number)| known(name, number, 0))
         .collect();
     world.model("a/iris", "1", iris);
     let addresses: Vec<String> = (0..2001)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aimass_gateway::table::{Deployment, Endpoint, EndpointState, Revision};
+use aimass_gateway::table::{Deployment, EndpointState, RevisionState};
 use aimass_gateway::tls::{Certificate, server_config};
 use aimass_protocol::grpc::{
     ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
@@ -13,7 +13,7 @@ use tonic::codec::CompressionEncoding;
 use super::caller::{CALL, Caller, INFER, asks, framed, text};
 use super::speaker::{Speaker, ending};
 use crate::tls::{connect, connector, pair, take};
-use crate::world::{Gateway, KEY_ID, Setup, model, table, token};
+use crate::world::{Gateway, KEY_ID, Setup, model, revision, table, token};
 
 /// `model` of another project.
 fn of(project: &str, model: Deployment) -> Deployment {
@@ -186,17 +186,10 @@ async fn the_project_is_the_hosts_else_the_metadatas_else_the_keys_else_the_defa
 async fn the_version_in_the_message_says_which_revision_answers() {
     let (old, new) = (Speaker::named("old").await, Speaker::named("new").await);
     let mut model = model(&[old.address]);
-    let endpoint = Endpoint {
-        address: new.address,
-        state: EndpointState::Ready,
-        live: Arc::default(),
-    };
-    model.revisions.push(Revision {
-        name: "bbbbbbbb".into(),
-        number: 8,
-        endpoints: vec![Arc::new(endpoint)],
-        live: Arc::default(),
-    });
+    let ready = [(new.address, EndpointState::Ready)];
+    let state = RevisionState::Ready;
+    let newer = revision(&Arc::default(), (8, 0), state, &ready);
+    model.revisions.push(newer);
     let gateway = Gateway::with(model).await;
     let caller = Caller::connect(gateway.address).await;
     for (version, expect) in [("7", "old"), ("8", "new"), ("7", "old"), ("8", "new")] {

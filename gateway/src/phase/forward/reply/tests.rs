@@ -74,7 +74,7 @@ impl World {
         let mut record = Record::begin(&self.state, &Request::new(AnyBody::empty()));
         record.answers(200, None);
         let now = Instant::now();
-        let flight = self.pod.begin(now.into_std());
+        let flight = self.pod.begin(u32::MAX, now.into_std()).unwrap();
         let source = Source::new(AnyBody::empty(), 0, Arc::default(), &Room::new(0));
         Reply::new(
             (StreamBody::new(pieces.boxed()), end),

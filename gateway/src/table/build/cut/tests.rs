@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::table::RevisionState;
 
 #[expect(
     clippy::needless_pass_by_value,
@@ -42,6 +43,14 @@ fn a_model_without_settings_has_the_defaults() {
     assert_eq!(model.access, Access::default());
     assert_eq!(model.unready, None);
     assert!(!model.deleted && model.revisions.is_empty());
+    assert_eq!((model.target, model.traffic_version), (None, 0));
+    let capacity = Capacity {
+        per_pod: 16,
+        waiting: 100,
+        waiting_bytes: 64 << 20,
+        wait: Duration::from_secs(30),
+    };
+    assert_eq!(model.capacity, capacity);
 }
 
 #[test]
@@ -63,7 +72,88 @@ fn what_a_model_says_of_traffic_and_access_counts() {
     assert_eq!((model.retry, model.stable), (Retry::Idempotent, Some(3)));
     assert!(model.access.public);
     assert_eq!(model.access.allowed.len(), 1);
-    assert_eq!(model.revisions, [("aaaaaaaa".into(), 3)]);
+    let known = Known {
+        name: "aaaaaaaa".into(),
+        number: 3,
+        state: RevisionState::Ready,
+        weight: 0,
+    };
+    assert_eq!(model.revisions, [known]);
+}
+
+#[test]
+fn how_many_wait_and_where_counts() {
+    let spec = json!({
+        "traffic": {"maxConcurrency": 4, "requestTimeout": "20s",
+            "queue": {"maxRequests": 0, "maxBytes": "1Mi", "timeout": "5s"}},
+    });
+    let capacity = read(&spec, &json!(null)).unwrap().capacity;
+    let expect = Capacity {
+        per_pod: 4,
+        waiting: 0,
+        waiting_bytes: 1 << 20,
+        wait: Duration::from_secs(5),
+    };
+    assert_eq!(capacity, expect);
+    // Nobody waits longer than the request may take.
+    let short = read(&json!({"traffic": {"requestTimeout": "20s"}}), &json!(null));
+    assert_eq!(short.unwrap().capacity.wait, Duration::from_secs(20));
+    let scaled = read(
+        &json!({"scaling": {"target": {"inFlight": 3}}}),
+        &json!(null),
+    );
+    assert_eq!(scaled.unwrap().capacity.per_pod, 6);
+}
+
+/// A status with revisions `aaaaaaaa` (number 1) and `bbbbbbbb` (2), and this traffic.
+fn shared(traffic: &Value) -> Value {
+    let revision = |name: &str, number: i64, reason: &str| {
+        json!({"name": name, "number": number, "role": "Stable", "model": "m", "replicas": 1,
+            "readyReplicas": 1, "reason": reason})
+    };
+    json!({
+        "target": {"revision": "bbbbbbbb", "number": 2}, "trafficVersion": 12, "traffic": traffic,
+        "revisions": [revision("bbbbbbbb", 2, "ModelLoadFailed"), revision("aaaaaaaa", 1, "AtZero")],
+    })
+}
+
+#[test]
+fn each_revision_has_its_weight_and_what_is_said_of_it() {
+    let traffic = json!([
+        {"revision": "aaaaaaaa", "weight": 95}, {"revision": "bbbbbbbb", "weight": 5}]);
+    let model = read(&json!({}), &shared(&traffic)).unwrap();
+    assert_eq!((model.target, model.traffic_version), (Some(2), 12));
+    let known = model.revisions.iter();
+    let known: Vec<_> = known
+        .map(|known| (known.weight, known.state.clone()))
+        .collect();
+    let failing = RevisionState::Failing("ModelLoadFailed".into());
+    assert_eq!(known, [(5, failing), (95, RevisionState::AtZero)]);
+}
+
+#[test]
+fn traffic_that_cannot_be_obeyed_is_refused() {
+    for (traffic, expect) in [
+        (
+            json!([{"revision": "aaaaaaaa", "weight": 99}]),
+            "status.traffic must be 100 in all, is 99",
+        ),
+        (
+            json!([{"revision": "cccccccc", "weight": 100}]),
+            "status.traffic names cccccccc, which is no revision",
+        ),
+        (
+            json!([{"revision": "aaaaaaaa", "weight": -1}, {"revision": "bbbbbbbb", "weight": 101}]),
+            "status.traffic[aaaaaaaa] must be between 0 and 100, is -1",
+        ),
+        (
+            json!([{"revision": "aaaaaaaa", "weight": 50}, {"revision": "aaaaaaaa", "weight": 50}]),
+            "status.traffic names aaaaaaaa twice",
+        ),
+    ] {
+        let error = read(&json!({}), &shared(&traffic)).unwrap_err();
+        assert_eq!(error, expect);
+    }
 }
 
 #[test]
@@ -84,6 +174,18 @@ fn a_value_beyond_its_bounds_is_refused_with_its_path() {
         (
             json!({"access": {"allowedCIDRs": ["10.0.0.0/8", "x"]}}),
             "spec.access.allowedCIDRs",
+        ),
+        (
+            json!({"traffic": {"queue": {"maxRequests": 10_001}}}),
+            "spec.traffic.queue.maxRequests",
+        ),
+        (
+            json!({"traffic": {"queue": {"maxBytes": "1"}}}),
+            "spec.traffic.queue.maxBytes",
+        ),
+        (
+            json!({"traffic": {"queue": {"timeout": "11m"}}}),
+            "spec.traffic.queue.timeout",
         ),
     ] {
         let error = read(&spec, &json!(null)).unwrap_err();
