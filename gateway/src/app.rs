@@ -15,7 +15,7 @@ use aimass_chassis::traces::Traces;
 use aimass_chassis::ws::Endpoint;
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
 pub use self::chance::random;
@@ -36,6 +36,9 @@ use crate::table::Table;
 use crate::table::retired::{Obeyed, Retired};
 use crate::tls::Certificate;
 
+/// Wakes that may wait for whoever listens; of more the oldest are lost, and said again within a second.
+const WAKES: usize = 1024;
+
 /// What all requests share; clones share it.
 #[derive(Clone)]
 pub struct State(Arc<Shared>);
@@ -54,6 +57,7 @@ struct Shared {
     prober: Prober,
     /// Counted up with each table that is swapped in.
     tables: watch::Sender<u64>,
+    wakes: broadcast::Sender<Wake>,
     /// Those that call whoever waits.
     tasks: Tasks,
     websockets: Endpoint,
@@ -63,6 +67,17 @@ struct Shared {
     /// Where this gateway's turns begin: not where those of the others do.
     offset: u64,
     aborted: Stop,
+}
+
+/// Somebody waits for a revision that has no pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// `metadata.uid` of the ModelDeployment.
+    pub uid: Arc<str>,
+    /// Eight characters.
+    pub revision: Arc<str>,
+    /// How many wait.
+    pub queued: u32,
 }
 
 /// What a [`State`] is made of.
@@ -122,6 +137,7 @@ impl State {
             pods: Pods::new(),
             prober: Prober::new(),
             tables: watch::Sender::new(0),
+            wakes: broadcast::Sender::new(WAKES),
             tasks: Tasks::new(),
             websockets: websocket::endpoint(metrics.websockets.clone()),
             metrics,
@@ -157,8 +173,15 @@ impl State {
         let old = self.0.table.swap(Arc::clone(&table));
         retired.replace(&old, &table);
         drop(retired);
-        let tables = &self.0.tables;
-        tables.send_modify(|count| *count = count.wrapping_add(1));
+        self.0
+            .tables
+            .send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// Changes with every table that is swapped in.
+    #[must_use]
+    pub fn tables(&self) -> watch::Receiver<u64> {
+        self.0.tables.subscribe()
     }
 
     /// The table now, and how much of it all requests obey. Whoever reads counters afterwards finds all there that older tables
@@ -185,12 +208,6 @@ impl State {
     #[must_use]
     pub fn signals(&self) -> &Signals {
         &self.0.signals
-    }
-
-    /// Changes with every table that is swapped in.
-    #[must_use]
-    pub fn tables(&self) -> watch::Receiver<u64> {
-        self.0.tables.subscribe()
     }
 
     /// What chance and the clock say, for one choice.
@@ -239,8 +256,19 @@ impl State {
     /// So many wait for a revision that has no pods. To be said as often as somebody likes, and at least once a second while there
     /// is one.
     pub fn wake(&self, uid: &Arc<str>, revision: &Arc<str>, queued: u32) {
-        let now = Instant::now().into_std();
-        self.0.signals.wake(uid, revision, queued, now);
+        let wake = Wake {
+            uid: Arc::clone(uid),
+            revision: Arc::clone(revision),
+            queued,
+        };
+        // Nobody listens while there is no operator.
+        let _unheard = self.0.wakes.send(wake);
+    }
+
+    /// What [`State::wake`] tells from now on.
+    #[must_use]
+    pub fn wakes(&self) -> broadcast::Receiver<Wake> {
+        self.0.wakes.subscribe()
     }
 
     /// Tasks that end by themselves, when those are gone that they are for.

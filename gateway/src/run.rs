@@ -110,7 +110,7 @@ async fn serve(config: Config) -> anyhow::Result<u8> {
         extra = extra.merge(together.await?);
         if let Some(operator) = operator {
             extra = extra.merge(tell(operator, pod, &state, doorman));
-            tasks.spawn("signals", signals::run(state.clone(), end.clone()));
+            signals::start(&state, &tasks, &end);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What the operator is told: how much each revision has to do, which traffic requests obey, who waits for pods, which keys are
 //! used.
 //!
-//! The operator's leader reads `GET /signals` on the admin port; the gateway never connects to it. [`run`] takes what happened
-//! from all meters, once a second, and gives it to each reader; [`Signals::wake`] tells at once that somebody waits. A reader is
-//! a [`pending`](Pending) that is filled here, on the threads of the data ports, and emptied by [`serve`], on the admin port's own: none waits
-//! for the other. Deciders: `beat` (meters → span), `span` (spans → lines), `pending` (what comes next), `wakes` (not too often).
+//! The operator's leader reads `GET /signals` on the admin port; the gateway never connects to it. [`start`] takes what happened
+//! from all meters, once a second, and gives it to each reader; what `State::wake` says is told at once. A reader is a [`Pending`]
+//! that is filled here, on the threads of the data ports, and emptied by [`serve`], on the admin port's own: none waits for the
+//! other. Deciders: `beat` (meters → span), `span` (spans → lines), `pending` (what comes next), `wakes` (not too often).
 
 mod beat;
 mod pending;
@@ -17,15 +17,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aimass_chassis::shutdown::Stop;
+use aimass_chassis::tasks::Tasks;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::beat::{Beat, Told};
 use self::pending::{Next, Pending};
 pub use self::serve::{Door, PATH, routes};
 use self::wakes::Wakes;
-use crate::app::State;
+use crate::app::{State, Wake};
 
 /// Between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -46,7 +48,6 @@ pub struct Signals(Arc<Shared>);
 
 struct Shared {
     hub: Mutex<Hub>,
-    wakes: Mutex<Wakes>,
     open: Gauge,
 }
 
@@ -72,25 +73,11 @@ impl Signals {
     pub fn new(open: Gauge) -> Self {
         Self(Arc::new(Shared {
             hub: Mutex::default(),
-            wakes: Mutex::default(),
             open,
         }))
     }
 
-    /// So many wait for a revision that has no pods. To be said as often as a waiter likes, and at least once a second while there
-    /// is one: the operator is told at once, and no more than once a second.
-    pub fn wake(&self, uid: &Arc<str>, revision: &Arc<str>, queued: u32, now: Instant) {
-        let go = || {
-            let wakes = &self.0.wakes;
-            let mut wakes = wakes.lock().unwrap_or_else(PoisonError::into_inner);
-            wakes.go(uid, revision, now)
-        };
-        if beat::is_name(revision) && go() {
-            self.tell(|pending| pending.wake(uid, revision, queued, now));
-        }
-    }
-
-    /// Tells all readers something. Not under the lock of all: whoever waits for it answers requests.
+    /// Tells all readers something.
     fn tell(&self, mut tell: impl FnMut(&mut Pending)) {
         let readers = self.hub().readers.clone();
         for reader in readers {
@@ -182,8 +169,41 @@ fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Tells whoever reads, until `end`; then once more and that it is over, and waits until that was taken.
-pub async fn run(state: State, end: Stop) {
+/// Tells whoever reads, until `end`: what happens, and who waits.
+pub fn start(state: &State, tasks: &Tasks, end: &Stop) {
+    tasks.spawn("signals", report(state.clone(), end.clone()));
+    let (state, end) = (state.clone(), end.clone());
+    tasks.spawn("wakes", async move {
+        end.run_until_cancelled(wake(&state)).await;
+    });
+}
+
+/// Tells who waits, at once. Beside the reports: of many models these take a while.
+async fn wake(state: &State) {
+    let (mut wakes, mut told) = (state.wakes(), Wakes::default());
+    loop {
+        let Wake {
+            uid,
+            revision,
+            queued,
+        } = match wakes.recv().await {
+            Ok(wake) => wake,
+            // It is said again, and stands in the next report.
+            Err(RecvError::Lagged(_)) => continue,
+            Err(RecvError::Closed) => return,
+        };
+        let now = now();
+        if beat::is_name(&revision) && told.go(&uid, &revision, now) {
+            state
+                .signals()
+                .tell(|pending| pending.wake(&uid, &revision, queued, now));
+        }
+    }
+}
+
+/// Tells what happens, once a second and when there is news. At the end once more, and that it is over; and waits until that was
+/// taken.
+async fn report(state: State, end: Stop) {
     let signals = state.signals().clone();
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

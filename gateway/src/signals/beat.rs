@@ -188,7 +188,7 @@ fn endpoints(revision: &Revision, now: Instant) -> (u32, u32) {
     for endpoint in &revision.endpoints {
         match endpoint.live.standing(now) {
             Standing::Out { .. } | Standing::Trial => ejected = ejected.saturating_add(1),
-            Standing::In if endpoint.state == EndpointState::Ready => {
+            Standing::In if endpoint.now() == EndpointState::Ready => {
                 usable = usable.saturating_add(1);
             }
             Standing::In | Standing::Resting => {}

@@ -1,6 +1,6 @@
 //! Who waits for a revision without pods is told at once, and once a second for each revision.
 //!
-//! Pure: time is an argument. Asked by `signals` whenever a waiter says so, as often as it likes.
+//! Pure: time is an argument. Asked by `signals` whenever a waiter says so, which is as often as it likes.
 
 use std::collections::HashMap;
 use std::sync::Arc;

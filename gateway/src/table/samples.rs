@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Access, Deployment, Retry, Revision, Table};
+use super::{Access, Capacity, Deployment, Retry, Revision, RevisionState, Table};
 
 /// A model of this name in namespace `a`, whose uid is `uid-NAME`.
 pub(crate) fn model(name: &str, traffic_version: i64) -> Deployment {
@@ -17,9 +17,17 @@ pub(crate) fn model(name: &str, traffic_version: i64) -> Deployment {
         request_timeout: Duration::from_secs(1),
         max_request_bytes: 1024,
         retry: Retry::Never,
+        capacity: Capacity {
+            per_pod: 16,
+            waiting: 100,
+            waiting_bytes: 64 << 20,
+            wait: Duration::from_secs(30),
+        },
         unready: None,
         stable: None,
+        target: None,
         traffic_version,
+        picks: None,
         revisions: Vec::new(),
         live: Arc::default(),
     }
@@ -30,6 +38,8 @@ pub(crate) fn revision(name: &str, number: i64) -> Revision {
     Revision {
         name: name.into(),
         number,
+        weight: 0,
+        state: RevisionState::Ready,
         endpoints: Vec::new(),
         live: Arc::default(),
     }

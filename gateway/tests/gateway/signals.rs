@@ -8,8 +8,9 @@ use aimass_chassis::admin::{self, Admin, Handle};
 use aimass_chassis::metrics::Registry;
 use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::Stop;
+use aimass_chassis::tasks::Tasks;
 use aimass_crds::signals::{
-    GATEWAY_AUDIENCE, Hello, Keys, Message, OPERATOR_AUDIENCE, Report, Seen, Wake,
+    GATEWAY_AUDIENCE, Hello, Keys, Load, Message, OPERATOR_AUDIENCE, Report, Seen,
 };
 use aimass_gateway::badge::Badge;
 use aimass_gateway::doorman::Doorman;
@@ -19,24 +20,23 @@ use aimass_gateway::table::live::meter::Meter;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpSocket;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::api_server::{ApiServer, Mood, TOKENS, jwt};
 use crate::client::{Answer, Client};
 use crate::pod::{OK, Pod};
-use crate::world::{Gateway, PATIENCE, Setup, eventually, model, ms, spawn, table, token};
+use crate::world::{Gateway, PATIENCE, Setup, eventually, model, ms, table, token};
 
 const OPERATOR: &str = "system:serviceaccount:aimass-system:aimass-operator";
 const GATEWAY: &str = "system:serviceaccount:aimass-system:aimass-gateway";
 
 /// A gateway with its admin port, and the API server that knows the operator.
-pub(crate) struct World {
-    pub(crate) gateway: Gateway,
+struct World {
+    gateway: Gateway,
     api: ApiServer,
     admin: Handle,
     end: Stop,
-    telling: JoinHandle<()>,
+    telling: Tasks,
     folder: TempDir,
     /// What the operator shows.
     token: String,
@@ -44,10 +44,7 @@ pub(crate) struct World {
 
 impl World {
     async fn of(models: Vec<Deployment>) -> Self {
-        Self::around(Setup::of(table(models, None)).start().await).await
-    }
-
-    pub(crate) async fn around(gateway: Gateway) -> Self {
+        let gateway = Setup::of(table(models, None)).start().await;
         let api = ApiServer::start().await;
         let token = jwt(OPERATOR, GATEWAY_AUDIENCE, 600);
         api.admit(&token, OPERATOR);
@@ -71,7 +68,8 @@ impl World {
         };
         let admin = admin::start("127.0.0.1:0".parse().unwrap(), admin).unwrap();
         let end = Stop::new();
-        let telling = spawn(signals::run(state, end.clone()));
+        let telling = Tasks::new();
+        signals::start(&state, &telling, &end);
         Self {
             gateway,
             api,
@@ -99,7 +97,7 @@ impl World {
     }
 
     /// One that has read the first two lines.
-    pub(crate) async fn read_on(&self) -> Reader {
+    async fn read_on(&self) -> Reader {
         let mut reader = self.read().await;
         assert!(matches!(reader.next().await, Some(Message::Hello(_))));
         assert!(matches!(reader.next().await, Some(Message::Full(_))));
@@ -117,7 +115,7 @@ impl World {
 }
 
 /// A connection on which signals come.
-pub(crate) struct Reader {
+struct Reader {
     client: Client,
     rest: Vec<u8>,
 }
@@ -135,15 +133,6 @@ impl Reader {
         );
         let rest = Vec::new();
         Self { client, rest }
-    }
-
-    /// The next wake.
-    pub(crate) async fn wake(&mut self) -> Wake {
-        loop {
-            if let Message::Wake(wake) = self.next().await.expect("the stream goes on") {
-                return wake;
-            }
-        }
     }
 
     /// The next line; `None`: that was the last one.
@@ -298,9 +287,7 @@ async fn whoever_waits_is_told_at_once_and_once_a_second() {
     let begun = Instant::now();
     for queued in 1..=5 {
         let (uid, revision) = ("uid-iris".into(), "aaaaaaaa".into());
-        let now = Instant::now().into_std();
-        let signals = world.gateway.state.signals();
-        signals.wake(&uid, &revision, queued, now);
+        world.gateway.state.wake(&uid, &revision, queued);
     }
     let Some(Message::Wake(wake)) = reader.next().await else {
         panic!("it is told before anything else");
@@ -402,8 +389,24 @@ async fn at_the_end_all_is_told_that_happened_and_that_it_is_over() {
         panic!("{last:?}");
     };
     assert_eq!(used.as_slice(), ["uid-key"]);
+    let reports = last.iter().filter_map(|message| match message {
+        Message::Report(report) => Some(&report.deployments),
+        _ => None,
+    });
+    let loads: Vec<&Load> = reports.flatten().flat_map(|seen| &seen.revisions).collect();
+    let sum = |of: fn(&Load) -> u32| loads.iter().map(|load| of(load)).sum::<u32>();
+    let counts = [
+        sum(|load| load.arrived),
+        sum(|load| load.ok),
+        sum(|load| load.completed),
+        sum(|load| load.latency.iter().map(|(_, answers)| answers).sum()),
+    ];
+    assert_eq!(counts, [1; 4]);
+    let end = loads.last().unwrap();
+    assert_eq!((end.assigned, end.endpoints), (0, (1, 0)));
+    assert!(end.mean_service_us > 0);
     drop(reader);
-    timeout(PATIENCE, world.telling).await.unwrap().unwrap();
+    assert!(world.telling.drain(PATIENCE).await);
     let headers = format!("authorization: Bearer {}\r\n", world.token);
     let request = format!("GET /signals HTTP/1.1\r\nhost: a\r\n{headers}\r\n");
     let answer = Client::talk(world.admin.address, request).await;

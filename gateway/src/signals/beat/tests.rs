@@ -148,6 +148,7 @@ fn pods_are_told_with_what_they_are_like() {
         Arc::new(Endpoint {
             address: ([10, 0, 0, 1], 1).into(),
             state,
+            found: AtomicBool::new(false),
             live: Arc::default(),
         })
     };
@@ -160,7 +161,7 @@ fn pods_are_told_with_what_they_are_like() {
     assert_eq!(world.second(), [""; 0]);
     let failing = Arc::clone(&world.table.models["a"]["x"].revisions[0].endpoints[0]);
     for _ in 0..5 {
-        let mut flight = failing.live.begin(world.now);
+        let mut flight = failing.live.begin(9, world.now).unwrap();
         flight.report(health::Outcome::Failed, world.now, 0);
     }
     assert_eq!(endpoints(world.pass(1)), (1, 1));
