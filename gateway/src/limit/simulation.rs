@@ -729,8 +729,9 @@ fn pass(world: &mut World, count: u64, pause: u64, nodes: &[usize]) -> usize {
     world.admitted.len() - before
 }
 
-// What callers are refused too much. Nothing of it is promised but that it stays within one burst: an owner that cannot be heard is
-// taken to have spent all that it could, and so is the rest of the gateways by an owner that does not hear them. These tests say
+// What callers are refused too much. The bounds of the design are upper ones; the other way it is only meant that a failure costs a
+// part of one burst and never the rate: an owner that is gone is taken to have spent all that it could, and an owner that does not
+// hear the others counts for each request what they might let pass besides, and what they tell it later on top. These tests say
 // how much that is, so that nobody makes it more by accident.
 
 #[test]

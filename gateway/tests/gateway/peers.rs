@@ -206,7 +206,12 @@ async fn three_gateways_let_pass_what_one_would() {
     for gateway in &fleet.gateways {
         assert_eq!(gateway.metric("aimass_gateway_peers "), 3.0);
         assert_eq!(gateway.metric("aimass_gateway_peers_reachable "), 3.0);
+        assert_eq!(gateway.metric("aimass_gateway_limit_fallback_total "), 0.0);
     }
+    let owner = &fleet.gateways[fleet.owner()];
+    let asked = |gateway: &Gateway| gateway.metric("aimass_gateway_limit_peer_seconds_count ");
+    assert_eq!(asked(owner), 0.0);
+    assert!(fleet.gateways.iter().map(asked).sum::<f64>() > 2.0);
 }
 
 #[tokio::test]
@@ -224,8 +229,8 @@ async fn gateways_that_cannot_reach_each_other_have_their_shares() {
     );
     fleet.tell(&[0, 1, 2], |_, _| true);
     fleet.settled(&[0, 1, 2]).await;
-    // What the parts might have spent counts as spent, and comes back with time: so not 60 at once, though no more than 42 were
-    // used. To let them pass would let parts that meet and part again spend one burst after the other.
+    // What the parts might have spent counts as spent, and comes back with time: so not 60, though no more than these were used. An
+    // earlier bound of 60 here asked for more than the design promises; what is below 40 would be refused for no reason.
     let passed = passed + fleet.pass(300, &[0, 1, 2]).await;
     assert!(
         (40..=60 + 3 + 1 + since(begun)).contains(&passed),
@@ -247,8 +252,8 @@ async fn when_the_one_that_counts_is_killed_the_others_go_on() {
     fleet.tell(&left, |_, _| true);
     fleet.settled(&left).await;
     let passed = 40 + unnoticed + fleet.pass(300, &left).await;
-    // The new one counts as if all had been used, and one request was left, which the two have spent by then: 42, and what comes
-    // back with time. The 20 that the killed one knew of are lost.
+    // The new one counts as if all had been used and one request was left, which the two have spent by then: 42 exactly where no time
+    // goes by. The 20 that only the killed one knew of are lost, as the design has it; none of these two may be.
     assert!((42..=60 + 3 + since(begun)).contains(&passed), "{passed}");
 }
 
@@ -373,8 +378,8 @@ async fn only_gateways_are_let_in_and_others_spend_nothing() {
         "nobody is asked about these"
     );
     // One that says of itself what it must, and was never issued; and one that is somebody else's after all.
-    let forged = jwt(GATEWAYS, AUDIENCE, 601);
-    let lying = jwt(GATEWAYS, AUDIENCE, 602);
+    let forged = jwt(GATEWAYS, AUDIENCE, 801);
+    let lying = jwt(GATEWAYS, AUDIENCE, 802);
     fleet.api.admit(&lying, "system:serviceaccount:shop:till");
     for wrong in [forged, lying] {
         let answer = fleet.post(0, &bearer(&wrong), &wants(1)).await;
@@ -389,8 +394,10 @@ async fn only_gateways_are_let_in_and_others_spend_nothing() {
     let answer = fleet.post(0, &bearer(&right), &wants(1)).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let greeting = format!("GET /peer HTTP/1.1\r\nhost: a\r\n{}\r\n", bearer(&right));
-    let answer = Client::talk(fleet.admin[0], greeting).await;
-    assert_eq!(answer.status, 204);
+    let mut client = Client::connect(fleet.admin[0]).await;
+    client.send(greeting).await;
+    // One without a body.
+    assert_eq!(client.answer_to(true).await.status, 204);
     let asked = fleet.api.count(TOKENS);
     assert_eq!(fleet.post(0, &bearer(&right), &wants(2)).await.status, 200);
     assert_eq!(fleet.api.count(TOKENS), asked, "it is known");
