@@ -201,7 +201,7 @@ impl Endpoint {
     }
 
     /// It says that it is ready.
-    pub fn find(&self) {
+    pub fn says_ready(&self) {
         self.found.store(true, Ordering::Relaxed);
     }
 

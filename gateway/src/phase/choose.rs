@@ -170,7 +170,7 @@ struct Case<'a> {
 impl Case<'_> {
     /// For a request that is meant for `revision`.
     fn settle(&self, revision: &Revision) -> Choice {
-        match self.find(revision) {
+        match self.find(&[revision]) {
             Found::Placed(placed) => return Choice::Forward(placed),
             Found::Busy => return wait(revision, Pods::Busy),
             Found::Nothing => {}
@@ -185,7 +185,7 @@ impl Case<'_> {
                 revision.live.meter.reroute();
                 let rerouted = &deployment.live.rerouted;
                 rerouted.fetch_add(1, Ordering::Relaxed);
-                match self.find(other) {
+                match self.find(&[other]) {
                     Found::Placed(placed) => Choice::Forward(placed),
                     Found::Busy => wait(other, Pods::Busy),
                     // Gone between two looks.
@@ -202,7 +202,7 @@ impl Case<'_> {
     fn anywhere(&self, pin: Option<i64>) -> Choice {
         let meant = |revision: &&Revision| pin.is_none_or(|pin| revision.number == pin);
         let revisions: Vec<&Revision> = self.deployment.revisions.iter().filter(meant).collect();
-        match find(&revisions, self.tried, self.slots(), self.draw) {
+        match self.find(&revisions) {
             Found::Placed(placed) => return Choice::Forward(placed),
             Found::Busy => {
                 let usable = |revision: &&&Revision| endpoint::count(revision, self.draw.now);
@@ -215,15 +215,14 @@ impl Case<'_> {
         self.refuse(reason(self.deployment), None, false)
     }
 
-    fn find(&self, revision: &Revision) -> Found {
+    fn find(&self, revisions: &[&Revision]) -> Found {
+        let mut lines = revisions.iter().map(|revision| &revision.live.line);
         // Whoever comes does not overtake those that wait; a second attempt has waited its turn.
-        let waited_for = revision.live.line.count() > 0 && self.tried.is_none();
-        let slots = if waited_for { 0 } else { self.slots() };
-        find(&[revision], self.tried, slots, self.draw)
-    }
-
-    fn slots(&self) -> u32 {
-        slots(self.deployment.capacity.per_pod, self.draw.gateways)
+        let slots = match self.tried.is_none() && lines.any(|line| line.count() > 0) {
+            true => 0,
+            false => slots(self.deployment.capacity.per_pod, self.draw.gateways),
+        };
+        find(revisions, self.tried, slots, self.draw)
     }
 
     fn refuse(&self, reason: &str, revision: Option<&Revision>, wake: bool) -> Choice {

@@ -286,6 +286,22 @@ impl Call {
         }
     }
 
+    /// Whether a model without pods is woken for it. Whoever asks how a model is must not change how it is.
+    #[must_use]
+    pub const fn wakes(self) -> bool {
+        match self {
+            Self::Predict
+            | Self::Classify
+            | Self::Regress
+            | Self::Metadata
+            | Self::Infer
+            | Self::ModelMetadata
+            | Self::WebSocket(_)
+            | Self::Rpc(Rpc::Infer | Rpc::Metadata) => true,
+            Self::Status | Self::ModelReady | Self::Rpc(Rpc::Ready) => false,
+        }
+    }
+
     /// The label `method` of metrics and log, as servers have it.
     #[must_use]
     pub const fn name(self) -> &'static str {

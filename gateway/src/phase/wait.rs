@@ -24,7 +24,7 @@ use self::queue::Caps;
 use super::authenticate::Caller;
 use super::choose::endpoint::count;
 use super::choose::lack::reason;
-use super::choose::{Choice, Placed, Pods, Refused, Wait, Wish, choose};
+use super::choose::{AT_ZERO, Choice, Placed, Pods, Refused, STARTING, Wait, Wish, choose};
 use super::forward::Deadline;
 use super::permit::{Bound, bind};
 use super::record::Record;
@@ -71,6 +71,12 @@ impl Search<'_> {
                 Choice::Forward(placed) => {
                     record.given(&placed.revision, bound.pin);
                     return Ok((bound, placed));
+                }
+                Choice::Wait(wait) if wait.pods == Pods::Missing && !self.target.call.wakes() => {
+                    let reason = why(&bound.deployment, &wait.revision.name);
+                    let error = Error::not_ready(&bound.deployment.served_name, reason);
+                    record.denied(Some(wait.revision));
+                    return Err(error.into());
                 }
                 Choice::Wait(wait) => wait,
                 Choice::Refuse(refused) => return Err(self.refuse(&bound, refused, record)),
@@ -183,22 +189,25 @@ impl Search<'_> {
         let models = table.models.get(&then.namespace);
         let now = models.and_then(|models| models.get(&then.served_name));
         let deployment = now.filter(|now| now.uid == then.uid).unwrap_or(then);
-        let Some(revision) = deployment.revision(&wait.revision.name) else {
-            return Error::not_ready(&deployment.served_name, reason(deployment)).into();
-        };
-        if count(revision, Instant::now().into_std()) > 0 {
+        let revision = deployment.revision(&wait.revision.name);
+        if revision.is_some_and(|revision| count(revision, Instant::now().into_std()) > 0) {
             return busy(bound, wait, u64::from(wait.revision.live.line.count()));
         }
-        let reason = match &revision.state {
-            RevisionState::Failing(reason) => reason,
-            RevisionState::AtZero => super::choose::AT_ZERO,
-            RevisionState::Starting => super::choose::STARTING,
-            RevisionState::Ready => reason(deployment),
-        };
+        let reason = why(deployment, &wait.revision.name);
         let left = deployment.live.cold_starts().most().saturating_sub(waited);
         let (least, most) = LATER_MISSING;
         let refusal = Refusal::from(Error::not_ready(&deployment.served_name, reason));
         refusal.later(left.clamp(least, most))
+    }
+}
+
+/// What is known of a revision that has no pods.
+fn why<'a>(deployment: &'a Deployment, revision: &str) -> &'a str {
+    match deployment.revision(revision).map(|found| &found.state) {
+        Some(RevisionState::Failing(reason)) => reason,
+        Some(RevisionState::AtZero) => AT_ZERO,
+        Some(RevisionState::Starting) => STARTING,
+        Some(RevisionState::Ready) | None => reason(deployment),
     }
 }
 

@@ -205,6 +205,19 @@ async fn when_the_time_is_up_what_is_known_is_told() {
 }
 
 #[tokio::test]
+async fn whoever_asks_how_a_model_is_wakes_nobody() {
+    let live = Arc::<RevisionLive>::default();
+    let gateway = Gateway::with(asleep(&live, RevisionState::AtZero, &[])).await;
+    let mut wakes = gateway.state.wakes();
+    for path in ["/v1/models/iris", "/v2/models/iris/ready"] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let answer = Client::talk(gateway.address, request).await;
+        assert_eq!(answer.error(), "Model iris is not ready: AtZero", "{path}");
+    }
+    assert!(wakes.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn nobody_waits_for_a_model_that_nobody_wakes() {
     let live = Arc::<RevisionLive>::default();
     let mut off = asleep(&live, RevisionState::AtZero, &[]);

@@ -199,3 +199,22 @@ fn is_better(this: &Candidate<'_>, that: &Candidate<'_>) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_shared_by_gateways_and_each_has_one() {
+        for (most, gateways, expect) in [
+            (16, 1, 16),
+            (16, 2, 8),
+            (16, 3, 6),
+            (1, 3, 1),
+            (16, 0, 16),
+            (0, 1, 1),
+        ] {
+            assert_eq!(slots(most, gateways), expect, "{most} by {gateways}");
+        }
+    }
+}

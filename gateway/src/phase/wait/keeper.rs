@@ -88,7 +88,7 @@ impl Keeper {
             let now = Instant::now();
             if now >= ask_at {
                 ask_at = now + probe::PAUSE;
-                for (endpoint, room) in self.to_ask(&unready, prober) {
+                for (endpoint, room) in self.next_asked(&unready, prober) {
                     answers.push(ask(prober, endpoint, room));
                 }
             }
@@ -104,7 +104,7 @@ impl Keeper {
                 Some((endpoint, ready)) = answers.next() => {
                     self.asked.remove(&endpoint.address);
                     if ready {
-                        endpoint.find();
+                        endpoint.says_ready();
                     }
                 }
                 () = sleep_until(next) => {}
@@ -181,7 +181,7 @@ impl Keeper {
     }
 
     /// Those of `unready` that are asked now, each with its room.
-    fn to_ask<'a>(
+    fn next_asked<'a>(
         &mut self,
         unready: &[Arc<Endpoint>],
         prober: &'a Prober,
@@ -189,16 +189,16 @@ impl Keeper {
         self.round = self.round.wrapping_add(1);
         let first = self.round.checked_rem(unready.len()).unwrap_or(0);
         let in_turn = unready.iter().cycle().skip(first).take(unready.len());
-        let mut to_ask = Vec::new();
+        let mut asked = Vec::new();
         for endpoint in in_turn {
             if self.asked.contains(&endpoint.address) {
                 continue;
             }
             let Some(room) = prober.room() else { break };
             self.asked.insert(endpoint.address);
-            to_ask.push((Arc::clone(endpoint), room));
+            asked.push((Arc::clone(endpoint), room));
         }
-        to_ask
+        asked
     }
 }
 

@@ -194,6 +194,10 @@ pub(super) fn enter(live: &Arc<RevisionLive>, caps: Caps, guest: Guest) -> Enter
     line.counted(&inner);
     let first = !inner.kept;
     inner.kept = true;
+    if inner.queue.len() == 1 {
+        // Whoever calls may have seen nobody a moment ago, and slots that came free since then were told to nobody.
+        line.changed.notify_one();
+    }
     drop(inner);
     // From here on slots that come free are told: whoever calls looks at the pods after this.
     fence(Ordering::SeqCst);

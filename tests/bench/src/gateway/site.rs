@@ -4,10 +4,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use aimass_gateway::table::live::{EndpointLive, RevisionLive};
 use aimass_gateway::table::{
-    Access, Deployment, Endpoint, EndpointState, Key, Plan, Rate, Retry, Revision, Table, Unready,
+    Access, Capacity, Deployment, Endpoint, EndpointState, Key, Picks, Plan, Rate, Retry, Revision,
+    RevisionState, Table, Unready,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -98,17 +101,23 @@ impl Site {
 impl Model {
     fn deployment(&self) -> Deployment {
         let Self { name, pods } = self;
+        let live = Arc::<RevisionLive>::default();
         let endpoint = |address: &SocketAddr| {
             Arc::new(Endpoint {
                 address: *address,
                 state: EndpointState::Ready,
-                live: Arc::default(),
+                found: AtomicBool::new(false),
+                live: Arc::new(EndpointLive::of(&live)),
             })
         };
+        let endpoints = pods.iter().map(endpoint).collect();
         let revision = Revision {
             name: "aaaaaaaa".into(),
             number: 1,
-            endpoints: pods.iter().map(endpoint).collect(),
+            weight: 100,
+            state: RevisionState::Ready,
+            endpoints,
+            live,
         };
         Deployment {
             uid: format!("uid-{name}").into(),
@@ -119,10 +128,21 @@ impl Model {
             request_timeout: Duration::from_secs(30),
             max_request_bytes: 16 << 20,
             retry: Retry::Unsent,
+            // What a pod does with many at once is its own to show.
+            capacity: Capacity {
+                per_pod: 10_000,
+                waiting: 100,
+                waiting_bytes: 64 << 20,
+                wait: Duration::from_secs(30),
+            },
             unready: pods.is_empty().then(|| Unready {
                 reason: NO_PODS.into(),
+                decided: true,
             }),
             stable: Some(1),
+            target: Some(1),
+            traffic_version: 1,
+            picks: Picks::lay_out(&[100]),
             revisions: vec![revision],
             live: Arc::default(),
         }

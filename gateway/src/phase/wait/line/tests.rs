@@ -100,6 +100,16 @@ fn who_loses_its_place_is_told_and_who_finds_none_is_refused() {
     assert!(matches!(refused, Entered::Full(2)), "{refused:?}");
 }
 
+#[test]
+fn whoever_comes_does_not_overtake_those_that_wait() {
+    let bound = ready(2);
+    let (seat, _) = seated(&bound.deployment.revisions[0].live, 1, false);
+    let choice = choose(&bound, &Wish::default(), &draw(7, start()));
+    assert!(matches!(choice, Choice::Wait(_)), "{choice:?}");
+    drop(seat);
+    drop(placed(&bound));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slot_that_comes_free_is_told_while_somebody_waits() {
     use tokio::time::{Duration, timeout};
@@ -111,6 +121,7 @@ async fn a_slot_that_comes_free_is_told_while_somebody_waits() {
     live.line.freed();
     assert!(!told().await, "nobody waits");
     let (seat, _) = seated(&live, 1, false);
+    assert!(told().await, "the first one comes");
     live.line.freed();
     assert!(told().await);
     drop(seat);
