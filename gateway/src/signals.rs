@@ -2,8 +2,8 @@
 //! used.
 //!
 //! The operator's leader reads `GET /signals` on the admin port; the gateway never connects to it. [`start`] takes what happened
-//! from all meters, once a second, and gives it to each reader; what `State::wake` says is told at once. A reader is a [`Pending`]
-//! that is filled here, on the threads of the data ports, and emptied by [`serve`], on the admin port's own: none waits for the
+//! from all meters, once a second, and gives it to each reader; what `State::wake` says is told at once. A reader is a `Pending`
+//! that is filled here, on the threads of the data ports, and emptied by `serve`, on the admin port's own: none waits for the
 //! other. Deciders: `beat` (meters → span), `span` (spans → lines), `pending` (what comes next), `wakes` (not too often).
 
 mod beat;
