@@ -33,6 +33,7 @@ mod remembered;
 mod revision;
 mod rollout;
 mod service;
+mod size;
 mod source;
 mod status;
 pub mod valid;
