@@ -64,6 +64,10 @@ reasons! {
     Degraded,
     /// No replica is ready yet, and nothing is known to be wrong.
     Starting,
+    /// Nobody calls, so there is no pod: the first request starts one and waits for it.
+    Idle,
+    /// Somebody called while there was no pod: one starts, requests wait for it.
+    Waking,
     /// `spec.suspend` is true.
     Suspended,
     /// Zero replicas are asked for.
@@ -99,8 +103,14 @@ reasons! {
     NotAccepted,
 
     // Scaled
+    /// There are as many replicas as the load calls for, within `spec.scaling`.
+    WithinLimits,
     /// The number of replicas is set by `spec.replicas`.
     FixedReplicas,
+    /// The load calls for more replicas than `spec.scaling.max`.
+    MaxReplicasReached,
+    /// No gateway says what the load is: the number of replicas stays.
+    NoSignals,
 
     // Pods, in order of causality
     /// The API server or an admission policy refuses the pods.
@@ -150,6 +160,10 @@ reasons! {
     ScaledUp,
     /// Fewer replicas are asked for.
     ScaledDown,
+    /// Nobody calls, and the last replica goes.
+    ScaledToZero,
+    /// Somebody calls, and the first replica comes.
+    WokenUp,
 }
 
 impl fmt::Display for Reason {

@@ -35,6 +35,7 @@ mod rollout;
 pub mod scale;
 mod scaling_rules;
 mod service;
+mod size;
 mod source;
 mod status;
 pub mod valid;

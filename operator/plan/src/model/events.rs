@@ -4,10 +4,12 @@
 //! has the reason of its condition. What merely has begun is no Event: the first one of a healthy
 //! object says that it serves.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use aimass_crds::ModelDeploymentStatus;
 use aimass_crds::condition::{Condition, ConditionType};
+use aimass_crds::model_deployment::ScalingMode;
 use aimass_crds::reason::Reason;
 
 use crate::event::{EventKind, EventRecord};
@@ -37,6 +39,9 @@ pub fn events(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> 
         .collect()
 }
 
+/// Reasons of Ready while there is no pod because nobody called.
+const SLEEP: [&str; 2] = [Reason::Idle.as_str(), Reason::Waking.as_str()];
+
 fn transition(
     before: Option<&Condition>,
     now: &Condition,
@@ -47,6 +52,10 @@ fn transition(
     let recovered = before.is_some_and(|old| old.status != "True") && now.status == "True";
     let kind = match reason {
         _ if same => return None,
+        // the end of what WokenUp has told
+        Reason::Serving if before.is_some_and(|old| SLEEP.contains(&old.reason.as_str())) => {
+            return None;
+        }
         Reason::Serving => EventKind::Normal,
         // the first revision has nothing that it could replace
         Reason::Complete if status.stable.is_some() => EventKind::Normal,
@@ -61,6 +70,9 @@ fn transition(
         | Reason::Starting
         | Reason::Progressing
         | Reason::FixedReplicas
+        | Reason::WithinLimits
+        | Reason::Idle
+        | Reason::Waking
         | Reason::NotAccepted
         | Reason::Suspended
         | Reason::AtZero
@@ -104,15 +116,26 @@ fn scaled(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> Opti
         status.ready.as_ref()?.split_once('/')?.1.parse().ok()
     };
     let (from, to) = (desired(before)?, desired(after)?);
+    let scaling = after.scaling.as_ref();
+    let by_load = scaling.is_some_and(|scaling| scaling.mode == ScalingMode::Automatic);
     let reason = match to.cmp(&from) {
-        std::cmp::Ordering::Less => Reason::ScaledDown,
-        std::cmp::Ordering::Equal => return None,
-        std::cmp::Ordering::Greater => Reason::ScaledUp,
+        Ordering::Less if by_load && to == 0 => Reason::ScaledToZero,
+        Ordering::Less => Reason::ScaledDown,
+        Ordering::Equal => return None,
+        Ordering::Greater if by_load && from == 0 => Reason::WokenUp,
+        Ordering::Greater => Reason::ScaledUp,
     };
+    let said = ConditionType::Scaled.find(&after.conditions);
+    let why = said
+        .filter(|_| by_load)
+        .map(|said| format!(": {}", said.message));
     Some(EventRecord {
         reason,
         kind: EventKind::Normal,
-        note: format!("from {from} to {to} replicas"),
+        note: bounded(&format!(
+            "from {from} to {to} replicas{}",
+            why.unwrap_or_default()
+        )),
     })
 }
 

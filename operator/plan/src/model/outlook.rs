@@ -4,7 +4,7 @@
 //! [`super::next()`]. Everything that depends on time is decided here, so that a status never changes
 //! because a clock moved.
 
-use aimass_crds::model_deployment::{RevisionRef, Role};
+use aimass_crds::model_deployment::{LimitedBy, RevisionRef, Role, ScalingMode};
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -27,9 +27,7 @@ pub struct Decided {
     pub served_name: String,
     /// The address of the model.
     pub url: String,
-    /// The number of replicas asked for; 0 while suspended.
-    pub desired: i32,
-    /// Who set that number.
+    /// How many pods there shall be, and who says so.
     pub scaling: Scaling,
     /// The revision that the spec asks for, if it is known.
     pub target: Option<RevisionRef>,
@@ -63,15 +61,36 @@ pub enum Accepted {
     Forbidden(String),
 }
 
-/// Who sets the number of replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Scaling {
-    /// `spec.replicas`.
-    Fixed,
-    /// Nobody: the default of one.
-    Default,
-    /// `spec.suspend`: none.
-    Suspended,
+/// How many pods there shall be, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Scaling {
+    /// Who says it.
+    pub mode: ScalingMode,
+    /// `spec.scaling.min`, effective.
+    pub min: i32,
+    /// `spec.scaling.max`, effective.
+    pub max: i32,
+    /// How many; 0 while suspended.
+    pub desired: i32,
+    /// What keeps it from being more.
+    pub limited_by: Option<LimitedBy>,
+    /// The decision in words.
+    pub message: String,
+    /// The load says it, but no gateway speaks.
+    pub silent: bool,
+    /// The load calls for no pod. A new revision may have one all the same, to prove itself.
+    pub asleep: bool,
+}
+
+impl Scaling {
+    /// How many ready pods are enough: all where a person says how many; where the load does, no
+    /// alarm is due while further ones start.
+    pub(crate) fn enough(&self) -> i32 {
+        match self.mode {
+            ScalingMode::Automatic => self.min.max(1).min(self.desired),
+            ScalingMode::Fixed | ScalingMode::Suspended => self.desired,
+        }
+    }
 }
 
 /// One revision and what is decided for it.

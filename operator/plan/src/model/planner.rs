@@ -6,16 +6,19 @@
 use std::collections::BTreeMap;
 
 use aimass_crds::ModelDeployment;
-use aimass_crds::model_deployment::{RevisionRef, Role};
+use aimass_crds::model_deployment::{RevisionRef, Role, ScalingMode};
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 
 use super::facts::{self, Pods};
 use super::history::{self, Known};
 use super::objects::{Kept, Once, Policy, objects};
-use super::observed::{Observed, Platform, Pod};
-use super::outlook::{Accepted, Decided, Outlook, PodFailure, RevisionFailure, RevisionOutlook};
+use super::observed::{Observed, Platform, Pod, Signals};
+use super::outlook::{
+    Accepted, Decided, Outlook, PodFailure, RevisionFailure, RevisionOutlook, Scaling,
+};
 use super::planned::Plan;
+use super::size::{Size, size};
 use super::source::{self, Content, Resolved};
 use super::valid::{Rejection, Valid, valid};
 use super::{drift, failure, names, prune, remembered, revision, rollout};
@@ -40,13 +43,18 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
     let pods = facts::pods(&valid.name, &history, &observed.children, &observed.pods);
     let memory = remembered::read(model.status.as_ref(), &history, &pods);
     let troubles = troubles(&valid, observed, &history);
+    let before = model
+        .status
+        .as_ref()
+        .and_then(|status| status.scaling.as_ref());
+    let size = size(&valid, &observed.signals, before);
 
     let order: Vec<String> = history.iter().map(|known| known.name.clone()).collect();
     let target = wanted.target.as_ref().map(|target| target.name.as_str());
     let decision = rollout::next(
         &rollout::Facts {
-            desired: valid.desired(),
-            suspended: valid.suspended(),
+            desired: size.desired,
+            suspended: valid.suspended,
             rules: &valid.rollout,
             target,
             refused: wanted.refused.as_ref(),
@@ -103,7 +111,7 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         })
         .collect();
     let once = Once {
-        budget: valid.desired() >= 2 && !kept.is_empty(),
+        budget: budget(&valid, &observed.signals, &size) && !kept.is_empty(),
         policy: policy(&observed.platform).filter(|_| !kept.is_empty()),
     };
     let objects = objects(&valid, &sized, &once, &observed.children)
@@ -119,8 +127,7 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         .min();
     let outlook = Outlook::Serving(Box::new(Decided {
         accepted: wanted.accepted,
-        desired: valid.desired(),
-        scaling: valid.scaling,
+        scaling: scaling(&valid, size),
         target,
         stable,
         revisions: kept,
@@ -136,6 +143,33 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         prune,
         outlook,
     })
+}
+
+/// Whether pods go one by one when nodes are emptied. Where the load says how many there are, that is
+/// settled for all numbers: it would come and go with them.
+fn budget(valid: &Valid, signals: &Signals, size: &Size) -> bool {
+    let by_load = size.mode == ScalingMode::Automatic && signals.expected;
+    size.desired >= 2 || by_load && valid.automatic.max >= 2
+}
+
+fn scaling(valid: &Valid, size: Size) -> Scaling {
+    let Size {
+        mode,
+        desired,
+        limited_by,
+        message,
+        silent,
+    } = size;
+    Scaling {
+        mode,
+        min: valid.automatic.min,
+        max: valid.automatic.max,
+        desired,
+        limited_by,
+        message,
+        silent,
+        asleep: mode == ScalingMode::Automatic && desired == 0,
+    }
 }
 
 /// Who may reach pods, where that is bounded.

@@ -6,18 +6,21 @@
 
 mod failed;
 mod message;
+mod ready;
+mod scaled;
 mod sums;
 
 use aimass_crds::ModelDeployment;
 use aimass_crds::labels;
 use aimass_crds::model_deployment::{
     FailureStatus, ModelDeploymentStatus, RevisionStatus, RolloutFailure, RolloutStatus,
+    ScalingMode, ScalingStatus,
 };
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
-use super::outlook::{Decided, Outlook, RevisionOutlook, RolloutMemory};
+use super::outlook::{Decided, Outlook, RevisionOutlook, RolloutMemory, Scaling};
 use super::planned::{Applied, Failure};
 use crate::conditions::{Conditions, seconds};
 use crate::text::{bounded, cut};
@@ -72,8 +75,8 @@ fn serving(
     let generation = metadata.generation;
     let conditions = message::all(
         Conditions::new(&previous.conditions, generation, now),
-        decided,
-        &sums,
+        (decided, &sums),
+        previous.scaling.as_ref(),
     );
     ModelDeploymentStatus {
         observed_generation: generation,
@@ -81,7 +84,7 @@ fn serving(
         served_name: Some(decided.served_name.clone()),
         replicas: Some(sums.replicas),
         ready_replicas: Some(sums.ready),
-        ready: Some(format!("{}/{}", sums.ready, decided.desired)),
+        ready: Some(format!("{}/{}", sums.ready, decided.scaling.desired)),
         selector: Some(format!("{}={name}", labels::DEPLOYMENT)),
         stable: decided.stable.clone(),
         target: decided.target.clone(),
@@ -93,13 +96,27 @@ fn serving(
             .collect(),
         traffic: Vec::new(),
         traffic_version: None,
-        scaling: None,
+        scaling: Some(scaling(&decided.scaling, previous.scaling.as_ref(), now)),
         rollout: decided
             .rollout
             .as_ref()
             .map(|memory| rollout(memory, &sums)),
         last_failure: last_failure(decided, previous.last_failure, now),
         conditions,
+    }
+}
+
+/// The same number keeps its time.
+fn scaling(decided: &Scaling, previous: Option<&ScalingStatus>, now: Timestamp) -> ScalingStatus {
+    let bounded = decided.mode == ScalingMode::Automatic;
+    let same = previous.filter(|previous| previous.desired == decided.desired);
+    ScalingStatus {
+        mode: decided.mode,
+        min: bounded.then_some(decided.min),
+        max: bounded.then_some(decided.max),
+        desired: decided.desired,
+        limited_by: decided.limited_by,
+        since: same.map_or(Time(now), |previous| previous.since.clone()),
     }
 }
 

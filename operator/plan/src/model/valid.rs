@@ -21,7 +21,6 @@ use aimass_crds::ModelDeployment;
 use aimass_crds::model_deployment::{Engine, Runtime as WireRuntime, Toleration};
 
 use super::observed::Platform;
-use super::outlook::Scaling;
 
 pub(crate) use batching::Batching;
 pub use rejection::Rejection;
@@ -59,23 +58,12 @@ pub(crate) struct Valid {
     pub(crate) runtime: Runtime,
     pub(crate) batching: Batching,
     pub(crate) restart_token: Option<String>,
-    /// As asked for, whether suspended or not.
-    pub(crate) replicas: i32,
-    pub(crate) scaling: Scaling,
+    pub(crate) suspended: bool,
+    /// 0 to 1000, as asked for, whether suspended or not; `None`: the load says it.
+    pub(crate) replicas: Option<i32>,
     pub(crate) automatic: Automatic,
     pub(crate) traffic: Traffic,
     pub(crate) rollout: Rollout,
-}
-
-impl Valid {
-    pub(crate) fn suspended(&self) -> bool {
-        self.scaling == Scaling::Suspended
-    }
-
-    /// How many pods there shall be: none while suspended.
-    pub(crate) fn desired(&self) -> i32 {
-        if self.suspended() { 0 } else { self.replicas }
-    }
 }
 
 /// Where the files are, with what acts on them.
@@ -129,12 +117,9 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
         Some(text) => fields::served_name(text)?,
         None => name.to_string(),
     };
-    let replicas = fields::integer("spec.replicas", spec.replicas.unwrap_or(1), 0, 1000)?;
-    let scaling = match (spec.suspend.unwrap_or(false), spec.replicas) {
-        (true, _) => Scaling::Suspended,
-        (false, Some(_)) => Scaling::Fixed,
-        (false, None) => Scaling::Default,
-    };
+    let replicas = spec
+        .replicas
+        .map(|replicas| fields::integer("spec.replicas", replicas, 0, 1000));
     traffic::access(&spec.access.clone().unwrap_or_default())?;
     Ok(Valid {
         namespace: model
@@ -152,8 +137,8 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
             .as_deref()
             .map(fields::restart_token)
             .transpose()?,
-        replicas,
-        scaling,
+        suspended: spec.suspend.unwrap_or(false),
+        replicas: replicas.transpose()?,
         automatic: scaling::automatic(spec.scaling.as_ref(), spec.traffic.as_ref())?,
         traffic: traffic::traffic(&spec.traffic.clone().unwrap_or_default())?,
         rollout: rollout::rollout(&spec.rollout.clone().unwrap_or_default())?,

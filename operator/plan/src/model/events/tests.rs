@@ -1,6 +1,7 @@
 //! Which transitions are told, and how.
 
 use super::*;
+use aimass_crds::model_deployment::ScalingStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 fn with(conditions: &[(&str, &str, &str)]) -> ModelDeploymentStatus {
@@ -111,4 +112,41 @@ fn scaling_is_told_with_its_numbers() {
         Reason::ScaledDown
     );
     assert_eq!(events(&ready("1/3"), &ready("3/3")), []);
+}
+
+#[test]
+fn what_the_load_calls_for_is_told_with_its_reason() {
+    let of = |ready: &str, desired: i32| ModelDeploymentStatus {
+        ready: Some(ready.to_owned()),
+        scaling: Some(ScalingStatus {
+            mode: ScalingMode::Automatic,
+            min: Some(0),
+            max: Some(10),
+            desired,
+            limited_by: None,
+            since: Time(jiff::Timestamp::UNIX_EPOCH),
+        }),
+        ..with(&[("Scaled", "True", "WithinLimits")])
+    };
+    let told = |from: &str, to: &str| {
+        let told = events(&of(from, 0), &of(to, 1));
+        assert_eq!(told.len(), 1);
+        (told[0].reason, told[0].note.clone())
+    };
+    let woken = told("0/0", "0/1");
+    assert_eq!(woken.0, Reason::WokenUp);
+    assert_eq!(woken.1, "from 0 to 1 replicas: what is");
+    assert_eq!(told("1/1", "1/0").0, Reason::ScaledToZero);
+    assert_eq!(told("1/1", "1/4").0, Reason::ScaledUp);
+    assert_eq!(told("4/4", "4/2").0, Reason::ScaledDown);
+    check(
+        &[("Ready", "True", "Waking")],
+        &[("Ready", "True", "Serving")],
+        &[],
+    );
+    check(
+        &[("Scaled", "True", "WithinLimits")],
+        &[("Scaled", "Unknown", "NoSignals")],
+        &[(Reason::NoSignals, EventKind::Warning)],
+    );
 }

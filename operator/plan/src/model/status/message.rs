@@ -4,18 +4,27 @@
 //! Pure. Called by `status`. A message says what is, with numbers, then what to do.
 
 use aimass_crds::condition::{Condition, ConditionStatus, ConditionType};
-use aimass_crds::model_deployment::RevisionRef;
+use aimass_crds::model_deployment::{RevisionRef, ScalingStatus};
 use aimass_crds::reason::Reason;
 
+use super::ready::ready;
+use super::scaled::scaled;
 use super::sums::Sums;
 use crate::conditions::Conditions;
-use crate::model::outlook::{Accepted, Decided, Progress, Scaling};
+use crate::model::outlook::{Accepted, Decided, Progress};
 use crate::text::cut;
 
-type Saying = (ConditionStatus, Reason, String);
+/// What a condition says.
+pub(super) type Saying = (ConditionStatus, Reason, String);
 
-/// All conditions.
-pub(super) fn all(mut made: Conditions<'_>, decided: &Decided, sums: &Sums) -> Vec<Condition> {
+/// All conditions; `before` is what the last status said of scaling.
+pub(super) fn all(
+    mut made: Conditions<'_>,
+    (decided, sums): (&Decided, &Sums),
+    before: Option<&ScalingStatus>,
+) -> Vec<Condition> {
+    let said = made.before(ConditionType::Scaled);
+    let scaled = scaled(decided, sums, before.zip(said));
     let applied = (
         ConditionStatus::True,
         Reason::UpToDate,
@@ -26,7 +35,7 @@ pub(super) fn all(mut made: Conditions<'_>, decided: &Decided, sums: &Sums) -> V
         (ConditionType::Accepted, accepted(decided)),
         (ConditionType::Applied, applied),
         (ConditionType::RolledOut, rolled_out(decided, sums)),
-        (ConditionType::Scaled, scaled(decided, sums)),
+        (ConditionType::Scaled, scaled),
     ];
     for (of, (status, reason, message)) in &says {
         made.set(*of, *status, *reason, message);
@@ -47,49 +56,6 @@ pub(super) fn all(mut made: Conditions<'_>, decided: &Decided, sums: &Sums) -> V
         );
     }
     made.finish()
-}
-
-fn ready(decided: &Decided, sums: &Sums) -> Saying {
-    let (ready, desired) = (sums.ready, decided.desired);
-    let counts = format!("{ready} of {desired} replicas ready");
-    if decided.scaling == Scaling::Suspended {
-        let message = "suspended: set spec.suspend to false to serve again";
-        return (
-            ConditionStatus::False,
-            Reason::Suspended,
-            message.to_owned(),
-        );
-    }
-    if desired == 0 {
-        let message = "no replicas: set spec.replicas above 0 to serve";
-        return (ConditionStatus::False, Reason::AtZero, message.to_owned());
-    }
-    if ready >= desired {
-        return (ConditionStatus::True, Reason::Serving, counts);
-    }
-    let failure = decided.failure.as_ref().map(|found| &found.failure);
-    if ready > 0 {
-        let why = failure.map_or(String::new(), |failure| format!("; {}", failure.message));
-        return (
-            ConditionStatus::True,
-            Reason::Degraded,
-            format!("{counts}{why}"),
-        );
-    }
-    match (&decided.accepted, failure) {
-        (Accepted::Missing { reason, message }, _) => {
-            (ConditionStatus::False, *reason, message.clone())
-        }
-        (Accepted::Forbidden(message), _) => {
-            (ConditionStatus::Unknown, Reason::Forbidden, message.clone())
-        }
-        (Accepted::Valid, Some(failure)) => (
-            ConditionStatus::False,
-            failure.reason,
-            failure.message.clone(),
-        ),
-        (Accepted::Valid, None) => (ConditionStatus::False, Reason::Starting, counts),
-    }
 }
 
 fn accepted(decided: &Decided) -> Saying {
@@ -113,7 +79,8 @@ fn rolled_out(decided: &Decided, sums: &Sums) -> Saying {
         .target
         .as_ref()
         .map_or(0, |target| sums.of_revision(&target.revision).ready);
-    let counts = format!("{ready} of {} pods of {target} are ready", decided.desired);
+    let desired = decided.scaling.desired;
+    let counts = format!("{ready} of {desired} pods of {target} are ready");
     let failed = decided
         .rollout
         .as_ref()
@@ -177,40 +144,6 @@ fn held_up(decided: &Decided) -> String {
     })
 }
 
-fn scaled(decided: &Decided, sums: &Sums) -> Saying {
-    let held = [
-        Reason::AdmissionRefused,
-        Reason::QuotaExceeded,
-        Reason::Unschedulable,
-    ];
-    let failure = decided.failure.as_ref().map(|found| &found.failure);
-    let held =
-        failure.filter(|failure| held.contains(&failure.reason) && sums.ready < decided.desired);
-    let (reason, message) = match (held, decided.scaling, decided.desired) {
-        (Some(failure), _, _) => {
-            let message = format!(
-                "{} of {} replicas: {}",
-                sums.ready, decided.desired, failure.message
-            );
-            return (ConditionStatus::False, failure.reason, message);
-        }
-        (None, Scaling::Suspended, _) => (Reason::AtZero, "no replicas: suspended".to_owned()),
-        (None, _, 0) => (
-            Reason::AtZero,
-            "no replicas, set by spec.replicas".to_owned(),
-        ),
-        (None, Scaling::Fixed, desired) => (
-            Reason::FixedReplicas,
-            format!("{desired} replicas, set by spec.replicas"),
-        ),
-        (None, Scaling::Default, _) => (
-            Reason::FixedReplicas,
-            "1 replica: spec.replicas is not set".to_owned(),
-        ),
-    };
-    (ConditionStatus::True, reason, message)
-}
-
 /// A person must act.
 fn stalled(decided: &Decided, sums: &Sums) -> Option<(Reason, String)> {
     match decided.progress {
@@ -236,8 +169,10 @@ fn reconciling(decided: &Decided, sums: &Sums) -> Option<(Reason, String)> {
         return of(accepted(decided));
     }
     match decided.progress {
-        Progress::Complete if sums.ready < decided.desired => of(ready(decided, sums)),
-        Progress::Complete | Progress::Suspended if decided.desired == 0 && sums.replicas > 0 => {
+        Progress::Complete if sums.ready < decided.scaling.enough() => of(ready(decided, sums)),
+        Progress::Complete | Progress::Suspended
+            if decided.scaling.desired == 0 && sums.replicas > 0 =>
+        {
             of(ready(decided, sums))
         }
         Progress::Complete | Progress::Suspended => None,

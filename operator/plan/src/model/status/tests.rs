@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use aimass_crds::condition::ConditionType;
-use aimass_crds::model_deployment::{RevisionRef, Role};
+use aimass_crds::model_deployment::{LimitedBy, RevisionRef, Role};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus};
 
 use super::*;
 use crate::model::observed::Children;
-use crate::model::outlook::{Accepted, PodFailure, Progress, RevisionFailure, Scaling};
+use crate::model::outlook::{Accepted, PodFailure, Progress, RevisionFailure};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -33,8 +33,16 @@ fn decided(progress: Progress, desired: i32) -> Decided {
         accepted: Accepted::Valid,
         served_name: "my_model".to_owned(),
         url: "http://iris.team-a.svc:8501/v1/models/my_model".to_owned(),
-        desired,
-        scaling: Scaling::Fixed,
+        scaling: Scaling {
+            mode: ScalingMode::Fixed,
+            min: 1,
+            max: 10,
+            desired,
+            limited_by: None,
+            message: "set by spec.replicas".to_owned(),
+            silent: false,
+            asleep: false,
+        },
         target: Some(target.clone()),
         stable: Some(target),
         revisions: vec![RevisionOutlook {
@@ -57,11 +65,11 @@ fn decided(progress: Progress, desired: i32) -> Decided {
 fn applied(decided: Decided, ready: i32) -> Applied {
     let deployment = Deployment {
         spec: Some(DeploymentSpec {
-            replicas: Some(decided.desired),
+            replicas: Some(decided.scaling.desired),
             ..DeploymentSpec::default()
         }),
         status: Some(DeploymentStatus {
-            replicas: Some(decided.desired),
+            replicas: Some(decided.scaling.desired),
             ready_replicas: Some(ready),
             ..DeploymentStatus::default()
         }),
@@ -148,10 +156,8 @@ fn what_serves_is_ready_and_at_rest() {
             "Scaled=True/AtZero",
         ],
     );
-    let suspended = Decided {
-        scaling: Scaling::Suspended,
-        ..decided(Progress::Suspended, 0)
-    };
+    let mut suspended = decided(Progress::Suspended, 0);
+    suspended.scaling.mode = ScalingMode::Suspended;
     check(
         suspended,
         0,
@@ -419,4 +425,119 @@ fn a_failure_of_ours_leaves_alone_what_is_known() {
     );
     assert!(says(&odd).contains(&"Accepted=False/Undecodable".to_owned()));
     assert_eq!(odd.stable, serving.status.unwrap().stable);
+}
+
+/// As many as the load calls for, from `min` on.
+fn automatic(min: i32, desired: i32, message: &str) -> Decided {
+    let mut decided = decided(Progress::Complete, desired);
+    decided.scaling.mode = ScalingMode::Automatic;
+    decided.scaling.min = min;
+    decided.scaling.asleep = desired == 0;
+    decided.scaling.message = message.to_owned();
+    decided
+}
+
+#[track_caller]
+fn check_scaled(decided: Decided, ready: i32, expect: [&str; 2]) {
+    let status = status(&model(), Ok(&applied(decided, ready)), at(100));
+    let says = says(&status);
+    let found = |of: &str| says.iter().find(|says| says.starts_with(of)).cloned();
+    assert_eq!(
+        [found("Ready"), found("Scaled")],
+        expect.map(|text| Some(text.to_owned()))
+    );
+}
+
+#[test]
+fn the_load_says_how_many_and_a_limit_says_so_itself() {
+    let limited = |by: LimitedBy| {
+        let mut decided = automatic(1, 4, "4: max");
+        decided.scaling.limited_by = Some(by);
+        decided
+    };
+    let serving = "Ready=True/Serving";
+    check_scaled(
+        automatic(1, 4, "4"),
+        4,
+        [serving, "Scaled=True/WithinLimits"],
+    );
+    // further pods start with the load: nothing is amiss while the least number serves
+    check_scaled(
+        automatic(1, 4, "4"),
+        1,
+        [serving, "Scaled=True/WithinLimits"],
+    );
+    let degraded = "Ready=True/Degraded";
+    check_scaled(
+        automatic(2, 4, "4"),
+        1,
+        [degraded, "Scaled=True/WithinLimits"],
+    );
+    let of = |text: &'static str| [serving, text];
+    check_scaled(
+        limited(LimitedBy::Max),
+        4,
+        of("Scaled=False/MaxReplicasReached"),
+    );
+    check_scaled(
+        limited(LimitedBy::Quota),
+        4,
+        of("Scaled=False/QuotaExceeded"),
+    );
+    check_scaled(
+        limited(LimitedBy::Unschedulable),
+        4,
+        of("Scaled=False/Unschedulable"),
+    );
+    let mut silent = automatic(1, 4, "4");
+    silent.scaling.silent = true;
+    check_scaled(silent, 4, of("Scaled=Unknown/NoSignals"));
+}
+
+#[test]
+fn a_model_that_was_proved_sleeps_and_wakes_as_one_that_answers() {
+    let asleep = ["Ready=True/Idle", "Scaled=True/AtZero"];
+    check_scaled(automatic(0, 0, "0"), 0, asleep);
+    let waking = ["Ready=True/Waking", "Scaled=True/WithinLimits"];
+    check_scaled(automatic(0, 1, "1"), 0, waking);
+    let gone = ["Ready=False/Starting", "Scaled=True/WithinLimits"];
+    check_scaled(automatic(1, 1, "1"), 0, gone);
+    let broken = failing(automatic(0, 1, "1"), Reason::OutOfMemory);
+    check_scaled(
+        broken,
+        0,
+        ["Ready=False/OutOfMemory", "Scaled=True/WithinLimits"],
+    );
+    let unproved = Decided {
+        stable: None,
+        ..automatic(0, 1, "1")
+    };
+    check_scaled(unproved, 0, gone);
+}
+
+#[test]
+fn the_words_of_a_decision_stay_until_the_next_one() {
+    let first = status(
+        &model(),
+        Ok(&applied(automatic(1, 4, "3 → 4: 24 in flight"), 4)),
+        at(100),
+    );
+    let mut later = model();
+    later.status = Some(first.clone());
+    let same = status(
+        &later,
+        Ok(&applied(automatic(1, 4, "4: 25 in flight"), 4)),
+        at(200),
+    );
+    assert_eq!(same, first);
+    let next = status(
+        &later,
+        Ok(&applied(automatic(1, 5, "4 → 5: 33 in flight"), 4)),
+        at(200),
+    );
+    let scaled = ConditionType::Scaled.find(&next.conditions).unwrap();
+    assert_eq!(scaled.message, "4 → 5: 33 in flight");
+    let scaling = next.scaling.unwrap();
+    assert_eq!((scaling.desired, scaling.since.0), (5, at(200)));
+    assert_eq!((scaling.min, scaling.max), (Some(1), Some(10)));
 }

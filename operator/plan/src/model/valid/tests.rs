@@ -57,8 +57,8 @@ fn http(url: &str) -> Value {
 #[test]
 fn the_smallest_object_gets_every_default() {
     let valid = valid(&with("/spec/suspend", Value::Null), &platform()).unwrap();
-    assert_eq!((valid.served_name.as_str(), valid.replicas), ("iris", 1));
-    assert_eq!(valid.scaling, Scaling::Default);
+    assert_eq!((valid.served_name.as_str(), valid.replicas), ("iris", None));
+    assert!(!valid.suspended);
     assert_eq!(valid.runtime.threads, 1);
     assert_eq!(valid.runtime.start_deadline, Duration::from_secs(600));
     assert_eq!(valid.runtime.resources.requests["cpu"], "250m");
