@@ -42,7 +42,11 @@ pub(in crate::phase) fn lack<'a>(
     }
     match &revision.state {
         // One that no requests are meant for is not woken by those that name it.
-        RevisionState::AtZero if revision.weight == 0 => return Lack::Never(AT_ZERO),
+        RevisionState::AtZero if revision.weight == 0 && pinned => return Lack::Never(AT_ZERO),
+        // Whoever waits for it has begun to wait before another one got its share.
+        RevisionState::AtZero if revision.weight == 0 => {
+            return elsewhere(deployment, revision, now).map_or(Lack::Wait, Lack::Elsewhere);
+        }
         RevisionState::AtZero | RevisionState::Starting => return Lack::Wait,
         RevisionState::Ready | RevisionState::Failing(_) => {}
     }

@@ -18,6 +18,7 @@ use super::outlook::{
     Accepted, Decided, Outlook, PodFailure, RevisionFailure, RevisionOutlook, Scaling,
 };
 use super::planned::Plan;
+use super::remembered::Remembered;
 use super::size::{Size, size};
 use super::source::{self, Content, Resolved};
 use super::valid::{Rejection, Valid, valid};
@@ -53,7 +54,7 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
     let target = wanted.target.as_ref().map(|target| target.name.as_str());
     let decision = rollout::next(
         &rollout::Facts {
-            desired: size.desired,
+            desired: to_roll_out(&size, target, &memory),
             suspended: valid.suspended,
             rules: &valid.rollout,
             target,
@@ -143,6 +144,21 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         prune,
         outlook,
     })
+}
+
+/// How many pods the rollout divides: one at least while a new revision has to prove itself, although
+/// nobody calls the model.
+fn to_roll_out(size: &Size, target: Option<&str>, memory: &Remembered) -> i32 {
+    let failed = |target: &str| {
+        let rollout = memory.rollout.as_ref().filter(|r| r.revision == target);
+        rollout.is_some_and(|rollout| rollout.failure.is_some())
+    };
+    let is_new = |target: &str| memory.stable.as_deref() != Some(target);
+    let proves = target.is_some_and(|target| is_new(target) && !failed(target));
+    match size.mode {
+        ScalingMode::Automatic if proves => size.desired.max(1),
+        _ => size.desired,
+    }
 }
 
 /// Whether pods go one by one when nodes are emptied. Where the load says how many there are, that is

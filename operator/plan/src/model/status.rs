@@ -8,6 +8,7 @@ mod failed;
 mod message;
 mod ready;
 mod scaled;
+mod shares;
 mod sums;
 
 use aimass_crds::ModelDeployment;
@@ -73,6 +74,8 @@ fn serving(
     let name = metadata.name.as_deref().unwrap_or_default();
     let sums = Sums::of(name, decided, applied);
     let generation = metadata.generation;
+    let before = (previous.traffic, previous.traffic_version);
+    let (traffic, traffic_version) = shares::shares(decided, &sums, before);
     let conditions = message::all(
         Conditions::new(&previous.conditions, generation, now),
         (decided, &sums),
@@ -94,8 +97,8 @@ fn serving(
             .take(10)
             .map(|r| revision(r, &sums))
             .collect(),
-        traffic: Vec::new(),
-        traffic_version: None,
+        traffic,
+        traffic_version,
         scaling: Some(scaling(&decided.scaling, previous.scaling.as_ref(), now)),
         rollout: decided
             .rollout
