@@ -7,7 +7,7 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`model`] | ModelDeployments: revisions, children, rollouts |
+//! | [`model`] | ModelDeployments: revisions, children, rollouts, numbers of replicas |
 //! | [`key`], [`usage_plan`] | APIKeys and UsagePlans, the same way without children |
 //! | [`event`], [`next`], [`rejection`] | what all of them result in: Events, a time to look again, refusals |
 

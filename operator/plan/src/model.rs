@@ -6,7 +6,8 @@
 //!
 //! In order: [`valid`] refuses what breaks a rule; `source` and `history` say which revision the
 //! spec asks for and which exist; `rollout` gives each a size; `objects` and `prune` turn that into
-//! writes; `drift` finds those that are needed.
+//! writes; `drift` finds those that are needed. [`scale`] stands beside them: it is asked each second
+//! how many replicas there shall be, whether or not anything else has changed.
 
 mod canonical;
 mod config_map;

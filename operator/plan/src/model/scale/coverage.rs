@@ -17,10 +17,11 @@ use super::tick::{Span, Tick, millis};
 
 /// A gateway is silent once it has reported nothing for this long (scaling-and-rollout.md §1).
 const SILENT: Duration = Duration::from_secs(3);
-/// Reports come once a second; half a second more is a delay, not a gap.
+/// Between two reports, less than this is a delay, not a gap.
 const SLACK: Duration = Duration::from_millis(500);
-/// A decrease needs all gateways to have reported since: one interval and the slack.
-const RECENT: Duration = Duration::from_millis(1500);
+/// A decrease needs what all gateways counted up to this long ago: reports come once a second, so
+/// none of them is overdue. One that is merely late delays a decrease by a second.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// Clocks drift, and spans are cut to whole milliseconds: the least delay is forgotten by so many
 /// milliseconds a report.
 const DRIFT: u64 = 1;
@@ -131,14 +132,15 @@ impl Coverage {
         if end > now {
             return None;
         }
-        let mut needed = self
-            .gateways
-            .values()
-            .filter(|gateway| gateway.live_in(second))
-            .peekable();
+        let needed = || {
+            self.gateways
+                .values()
+                .filter(|gateway| gateway.live_in(second))
+        };
         // without a gateway nobody could have counted
-        let complete = needed.peek().is_some() && needed.all(|gateway| gateway.covers(second));
-        (complete || now.since(end) >= SILENT).then_some(complete)
+        let complete = needed().next().is_some() && needed().all(|gateway| gateway.covers(second));
+        let never = needed().any(|gateway| gateway.began_after(second));
+        (complete || never || now.since(end) >= SILENT).then_some(complete)
     }
 
     /// The last second that is closed: later ones may still get more.
@@ -156,14 +158,16 @@ impl Coverage {
         Tick::of_second(self.partial.saturating_add(1))
     }
 
-    /// Whether every live gateway has reported lately, so that nothing may be on its way that the
-    /// closed seconds do not show.
+    /// Whether nothing is overdue, of a live gateway or of one that has just gone: what is missing
+    /// could be what keeps the number.
     pub(super) fn recent(&self, now: Tick) -> bool {
-        self.live().all(|gateway| {
-            gateway
-                .covered
-                .is_some_and(|covered| now.since(covered.until) <= RECENT)
-        })
+        let overdue = self.closed.saturating_add(2) < now.second();
+        !overdue
+            && self.live().all(|gateway| {
+                gateway
+                    .covered
+                    .is_some_and(|covered| now.since(covered.until) < INTERVAL)
+            })
     }
 
     /// Whether no live gateway has reported for three seconds, or there is none.
@@ -194,6 +198,12 @@ impl Gateway {
             covered.from <= Tick::of_second(second)
                 && covered.until >= Tick::of_second(second.saturating_add(1))
         })
+    }
+
+    /// Whether what it reports without a gap began too late for a second.
+    fn began_after(&self, second: u64) -> bool {
+        self.covered
+            .is_some_and(|covered| covered.from > Tick::of_second(second))
     }
 
     fn report(&mut self, span: Duration, now: Tick) -> Span {
