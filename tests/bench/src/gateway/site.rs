@@ -219,6 +219,7 @@ pub fn key(id: Arc<str>) -> Key {
         not_after: None,
         disabled: false,
         allowed: Vec::new(),
+        used: AtomicBool::new(false),
     }
 }
 
