@@ -63,8 +63,9 @@ impl Retired {
             table: Arc::downgrade(old),
         });
         self.swaps = number.saturating_add(1);
-        let mut before: HashMap<&Arc<str>, i64> = unlike(old, new).collect();
-        for (uid, version) in unlike(new, old) {
+        let (were, are) = differing(old, new);
+        let mut before: HashMap<&Arc<str>, i64> = were.into_iter().collect();
+        for (uid, version) in are {
             match before.remove(uid) {
                 Some(same) if same == version => {}
                 Some(other) => self.change(uid, other),
@@ -131,16 +132,34 @@ impl Obeyed {
     }
 }
 
-/// The models of `table` that are not the very same in `other`, and their versions.
-fn unlike<'a>(table: &'a Table, other: &'a Table) -> impl Iterator<Item = (&'a Arc<str>, i64)> {
-    let models = table.models.iter().flat_map(|(namespace, models)| {
-        let same = other.models.get(namespace);
-        models
-            .iter()
-            .map(move |(name, model)| (same.and_then(|same| same.get(name)), model))
-    });
-    let unlike = models.filter(|(same, model)| !same.is_some_and(|same| Arc::ptr_eq(same, model)));
-    unlike.map(|(_, model)| (&model.uid, model.traffic_version))
+/// A model and its version.
+type Version<'a> = (&'a Arc<str>, i64);
+
+/// The models that are not the very same in both tables: as they were, and as they are. Of most tables nearly all are the same,
+/// so they are looked at once.
+fn differing<'a>(old: &'a Table, new: &'a Table) -> (Vec<Version<'a>>, Vec<Version<'a>>) {
+    let version = |model: &'a Arc<Deployment>| (&model.uid, model.traffic_version);
+    let (mut were, mut are, mut known) = (Vec::new(), Vec::new(), 0_usize);
+    for (namespace, models) in &new.models {
+        let before = old.models.get(namespace);
+        for (name, model) in models {
+            let old = before.and_then(|before| before.get(name));
+            known = known.saturating_add(old.is_some().into());
+            if !old.is_some_and(|old| Arc::ptr_eq(old, model)) {
+                were.extend(old.map(version));
+                are.push(version(model));
+            }
+        }
+    }
+    if known < old.models.values().map(HashMap::len).sum() {
+        for (namespace, models) in &old.models {
+            let after = new.models.get(namespace);
+            let is_there = |name| after.is_some_and(|after| after.contains_key(name));
+            let gone = models.iter().filter(|(name, _)| !is_there(*name));
+            were.extend(gone.map(|(_, model)| version(model)));
+        }
+    }
+    (were, are)
 }
 
 #[cfg(test)]

@@ -132,6 +132,21 @@ fn a_model_with_another_name_in_addresses_is_the_same_one() {
 }
 
 #[test]
+fn another_model_of_the_same_name_is_another_one() {
+    let mut world = World::default();
+    world.swap(&[("x", 5)]);
+    let request = world.hold();
+    let mut other = samples::model("x", 1);
+    other.uid = "uid-other".into();
+    world.put(samples::table(vec![other]));
+    assert_eq!(world.obeyed(), [1]);
+    world.swap(&[("x", 6)]);
+    assert_eq!(world.obeyed(), [5], "the first one is back");
+    drop(request);
+    assert_eq!(world.obeyed(), [6]);
+}
+
+#[test]
 fn nothing_is_remembered_of_tables_that_are_gone() {
     let mut world = World::default();
     for version in 0..1000 {
