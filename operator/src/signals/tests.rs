@@ -335,10 +335,10 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     };
     let records = world.ctx.signals.records(&key).unwrap();
     assert!(records[0].message.starts_with("0 → 1"), "{records:?}");
-    stream.say(&report(6, 1)).await;
+    stream.say(&report(6, 7)).await;
     world
         .sees("all lines were read", |signals| {
-            signals.gateways["pod-1"].assigned.contains_key(REVISION)
+            signals.gateways["pod-1"].assigned.get(REVISION) == Some(&7)
         })
         .await;
     assert!(world.ctx.used.last("k").is_some());
