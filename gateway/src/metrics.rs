@@ -240,7 +240,7 @@ impl Metrics {
         r.register("websockets", "WebSockets open", metrics.websockets.clone());
         let help = "Whoever reads what the operator is told";
         r.register("signals_readers", help, metrics.signals_readers.clone());
-        let help = "Replaced tables that requests still went by when signals were last taken";
+        let help = "Replaced tables that some requests went by when signals were last taken";
         r.register("tables_held", help, metrics.tables_held.clone());
         let help = "Background tasks that panicked";
         r.register("task_panics", help, aimass_chassis::tasks::panics());
