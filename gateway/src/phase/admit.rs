@@ -1,7 +1,7 @@
 //! Phase admit: whether the caller's limits allow one more request.
 //!
 //! Called by `forward` after `permit`, first [`declared_length`], then [`admit`]. All limits must allow it; where one does not,
-//! nothing is charged anywhere. [`decide`] is pure but for the lock of [`Limits`]; only where another gateway counts and nothing
+//! nothing is charged anywhere. `decide` is pure but for the lock of [`Limits`]; only where another gateway counts and nothing
 //! is in hand does [`admit`] wait, and never for longer than a peer has for an answer.
 
 mod fetched;

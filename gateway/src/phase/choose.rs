@@ -2,7 +2,7 @@
 //!
 //! Pure but for the counts in [`crate::table::live`]: time and chance are arguments. Called by `phase` once all else is decided,
 //! and again for a second attempt; [`retry`] says whether there is one. Where nobody has given revisions weights, the endpoints
-//! of all of them are equal. [`revision`] says whose turn it is, [`endpoint`] which pod has it, [`lack`] what becomes of requests
+//! of all of them are equal. `revision` says whose turn it is, `endpoint` which pod has it, `lack` what becomes of requests
 //! for a revision without pods.
 
 pub(super) mod endpoint;

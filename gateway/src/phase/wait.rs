@@ -2,7 +2,7 @@
 //!
 //! Called by `phase` after `admit`; asks `choose`, and asks it again when the revision is not what it was. A request that waits
 //! counts on its revision and holds no table. Its body is not read: who waits costs its head, and what hyper has buffered. The
-//! pure part is [`queue`]; [`line`] shares it, [`keeper`] calls, [`probe`] asks pods.
+//! pure part is `queue`; `line` shares it, `keeper` calls, `probe` asks pods.
 
 mod keeper;
 mod line;

@@ -7,6 +7,7 @@
 //! An object that is not understood keeps its last good entry and stops only itself: a [`Nack`] says so. Of two objects that
 //! want one name, the older one has it.
 
+mod claim;
 pub mod cut;
 pub mod deployment;
 pub mod store;
@@ -15,10 +16,9 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::{Deployment, Key, Plan, Table};
 use crate::limit::Member;
+use claim::{Claimed, settle};
 use cut::{Credentials, Model, Slice};
 use store::{Event, Name, Scope, Store};
 
@@ -360,41 +360,6 @@ fn by_uid(previous: &Table) -> HashMap<&str, &Deployment> {
     deployments
         .map(|deployment| (&*deployment.uid, &**deployment))
         .collect()
-}
-
-/// A value that a name leads to, and since when somebody claims that it does.
-struct Claimed<V> {
-    /// The older claim holds; of two that are equally old, the smaller uid.
-    claim: (Timestamp, Arc<str>),
-    by: Name,
-    value: V,
-}
-
-/// Lets the older one of two objects have a name.
-fn settle<V>(
-    held: &mut HashMap<Arc<str>, Claimed<V>>,
-    wanted: Arc<str>,
-    new: Claimed<V>,
-    kind: Kind,
-    what: impl Fn() -> String,
-) -> Option<Nack> {
-    let mut held = match held.entry(wanted) {
-        Entry::Vacant(free) => {
-            free.insert(new);
-            return None;
-        }
-        Entry::Occupied(held) => held,
-    };
-    let loser = match new.claim < held.get().claim {
-        true => held.insert(new),
-        false => new,
-    };
-    // An object that claims an id twice has it, and nothing is amiss.
-    (loser.by != held.get().by).then(|| Nack {
-        kind,
-        text: format!("{} is that of the older object {}", what(), held.get().by),
-        object: loser.by,
-    })
 }
 
 #[cfg(test)]

@@ -262,6 +262,9 @@ fn t12_every_reason_that_asks_for_something_says_what() {
         Reason::RevisionCreated,
         Reason::ScaledUp,
         Reason::ScaledDown,
+        Reason::ScaledToZero,
+        Reason::WokenUp,
+        Reason::WithinLimits,
     ];
     let page = std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap_or_default();
     let silent =
