@@ -217,15 +217,25 @@ pub const SERVER_IMAGE: &str = "aimass.test/aimass-server:dev";
 /// What the chart lets the operator do in the namespaces that it watches, its Lease included.
 #[must_use]
 pub fn rules() -> Vec<PolicyRule> {
+    rbac::CLUSTER.iter().chain(rbac::LEASE).map(rule).collect()
+}
+
+/// What the chart lets the operator do besides, where there are gateways whose signals it reads.
+#[must_use]
+pub fn rules_for_signals() -> Vec<PolicyRule> {
+    let rules = rbac::REVIEWS.iter().chain(rbac::GATEWAYS);
+    rules.map(rule).collect()
+}
+
+fn rule(rule: &Rule) -> PolicyRule {
     let texts = |all: &[&str]| all.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
-    let rule = |rule: &Rule| PolicyRule {
+    PolicyRule {
         api_groups: Some(texts(&[rule.group])),
         resources: Some(texts(&[rule.resource])),
         resource_names: (!rule.names.is_empty()).then(|| texts(rule.names)),
         verbs: texts(rule.verbs),
         ..PolicyRule::default()
-    };
-    rbac::CLUSTER.iter().chain(rbac::LEASE).map(rule).collect()
+    }
 }
 
 const THREADS: &str = "operator-under-test";

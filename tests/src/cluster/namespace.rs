@@ -118,13 +118,28 @@ impl Namespace {
     /// # Panics
     /// If the API server refuses.
     pub async fn grant_everywhere(&self) -> Everywhere {
+        let name = self.name.clone();
+        self.grant_as(name, crate::operator::rules()).await
+    }
+
+    /// Lets this namespace's operator read the gateways' signals: find them, and ask who shows a token.
+    ///
+    /// # Panics
+    /// If the API server refuses.
+    pub async fn grant_signals(&self) -> Everywhere {
+        let name = format!("{}-signals", self.name);
+        self.grant_as(name, crate::operator::rules_for_signals())
+            .await
+    }
+
+    async fn grant_as(&self, name: String, rules: Vec<PolicyRule>) -> Everywhere {
         let metadata = ObjectMeta {
-            name: Some(self.name.clone()),
+            name: Some(name.clone()),
             ..ObjectMeta::default()
         };
         let role = ClusterRole {
             metadata: metadata.clone(),
-            rules: Some(crate::operator::rules()),
+            rules: Some(rules),
             ..ClusterRole::default()
         };
         let binding = ClusterRoleBinding {
@@ -132,7 +147,7 @@ impl Namespace {
             role_ref: RoleRef {
                 api_group: Some("rbac.authorization.k8s.io".to_owned()),
                 kind: "ClusterRole".to_owned(),
-                name: self.name.clone(),
+                name: name.clone(),
             },
             subjects: Some(vec![Subject {
                 kind: "ServiceAccount".to_owned(),
@@ -152,7 +167,7 @@ impl Namespace {
             .await
             .expect("the API server takes its binding");
         Everywhere {
-            name: self.name.clone(),
+            name,
             roles,
             bindings,
         }

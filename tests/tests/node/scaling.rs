@@ -11,6 +11,9 @@ use aimass_tests::gateway::Gateway;
 use aimass_tests::operator::Settings;
 use aimass_tests::workload::Run;
 use aimass_tests::{eventually, load, models};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -37,7 +40,7 @@ impl Scaled {
         };
         let run = run(test, settings).await;
         // Whose token a gateway has, only the cluster knows.
-        let rights = run.ns.grant_everywhere().await;
+        let rights = run.ns.grant_signals().await;
         let gateway = Gateway::install(&run.ns).await;
         Self {
             run,
@@ -84,6 +87,18 @@ async fn becomes(ns: &Namespace, kind: &str, reason: &str, replicas: i64, within
     eventually(within, &format!("{kind} becomes {reason}"), look).await;
 }
 
+/// Waits until no pod of the model is left, not even one that ends.
+async fn ended(ns: &Namespace) {
+    let pods: Api<Pod> = ns.api();
+    let ours = ListParams::default().labels("aimass.dev/deployment=iris");
+    let look = || async {
+        let left = pods.list_metadata(&ours).await.map_err(|e| e.to_string())?;
+        let left = left.items.len();
+        (left == 0).then_some(()).ok_or(format!("{left} are left"))
+    };
+    eventually(ASLEEP, "the last pod has ended", look).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
     let world = Scaled::start("zero").await;
@@ -92,12 +107,15 @@ async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
     serve(ns, &model(&scaling)).await;
     for _ in 0..2 {
         becomes(ns, "Ready", "Idle", 0, ASLEEP).await;
+        // Whoever comes while the last pod ends is still answered by it.
+        ended(ns).await;
         let begun = Instant::now();
         let callers = (0..5).map(|number| doubled(world.gateway.caller(), number));
         for answer in futures_util::future::join_all(callers).await {
             answer.expect("whoever calls a sleeping model is answered");
         }
         let took = begun.elapsed();
+        println!("five callers were answered {took:?} after they woke the model");
         assert!(took < AWAKE, "woken after {took:?}");
         becomes(ns, "Ready", "Serving", 1, AWAKE).await;
     }

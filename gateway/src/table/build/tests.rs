@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::cut::Known;
 use super::*;
 use crate::table::{Access, Capacity, EndpointState, Retry, RevisionState};
