@@ -21,6 +21,7 @@ const ELECTS: Settings = Settings {
     elects: true,
     server_image: SERVER_IMAGE,
     gateway: None,
+    reads_signals: false,
 };
 
 /// Two replicas of the operator over one model that serves; the first one leads.

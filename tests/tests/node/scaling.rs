@@ -160,25 +160,26 @@ async fn an_operator_that_starts_anew_takes_nothing_away() {
     let over = Arc::new(AtomicBool::new(false));
     let sent = {
         let over = Arc::clone(&over);
-        tokio::spawn(load::run(
+        load::run(
             Duration::from_millis(10),
             move |_| !over.load(Ordering::Relaxed),
             move |number| doubled(caller.clone(), number),
-        ))
+        )
     };
-    let within = Duration::from_secs(30);
-    becomes(&world.run.ns, "Scaled", "WithinLimits", 3, within).await;
-    world.run.restart().await;
-    for _ in 0..16 {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let object = models::api(&world.run.ns)
-            .get("iris")
-            .await
-            .expect("it is there");
-        let pods = object.data["status"]["replicas"].as_i64();
-        assert_eq!(pods, Some(3), "{}", models::conditions(&object));
-    }
-    over.store(true, Ordering::Relaxed);
-    sent.await.expect("the load ends").expect_none_failed();
+    let restarted = async {
+        let within = Duration::from_secs(30);
+        becomes(&world.run.ns, "Scaled", "WithinLimits", 3, within).await;
+        world.run.restart().await;
+        for _ in 0..16 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let object = models::api(&world.run.ns).get("iris").await;
+            let object = object.expect("it is there");
+            let pods = object.data["status"]["replicas"].as_i64();
+            assert_eq!(pods, Some(3), "{}", models::conditions(&object));
+        }
+        over.store(true, Ordering::Relaxed);
+    };
+    let (report, ()) = tokio::join!(sent, restarted);
+    report.expect_none_failed();
     world.end().await;
 }
