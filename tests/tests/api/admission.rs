@@ -202,6 +202,81 @@ fn rules() -> Vec<Row> {
     ]
 }
 
+/// The same of pods that come and go with the load, and of requests that wait for them.
+fn of_scaling() -> Vec<Row> {
+    let (scaling, traffic) = ("/spec/scaling", "/spec/traffic");
+    let both = |in_flight: i32, most: i32| {
+        json!({
+            "model": {"source": {"configMap": {"name": models::FILES}}},
+            "scaling": {"target": {"inFlight": in_flight}}, "traffic": {"maxConcurrency": most},
+        })
+    };
+    vec![
+        ok(
+            scaling,
+            json!({
+                "min": 0, "max": 8, "window": "6s", "scaleDownDelay": "1h", "idleTimeout": "10s",
+                "target": {"inFlight": 4, "rate": 50, "latency": "200ms"},
+            }),
+        ),
+        bad(
+            scaling,
+            json!({"min": 3, "max": 2}),
+            "min must be at most max",
+        ),
+        bad(
+            scaling,
+            json!({"idleTimeout": "1m"}),
+            "idleTimeout needs min: 0",
+        ),
+        bad(
+            scaling,
+            json!({"min": 0, "idleTimeout": "9s"}),
+            "must be between 10s and 24h",
+        ),
+        bad(
+            scaling,
+            json!({"window": "5s"}),
+            "must be between 6s and 1h",
+        ),
+        bad(
+            scaling,
+            json!({"scaleDownDelay": "61m"}),
+            "must be between 0s and 1h",
+        ),
+        bad(
+            scaling,
+            json!({"target": {"latency": "11m"}}),
+            "must be between 1ms and 10m",
+        ),
+        ok("/spec", both(8, 8)),
+        bad(
+            "/spec",
+            both(9, 8),
+            "scaling.target.inFlight must be at most traffic.maxConcurrency",
+        ),
+        ok(
+            traffic,
+            json!({"maxConcurrency": 1, "queue": {"maxRequests": 0, "maxBytes": "1Ki", "timeout": "0s"}}),
+        ),
+        bad(
+            traffic,
+            json!({"requestTimeout": "10s", "queue": {"timeout": "11s"}}),
+            "queue.timeout must be at most requestTimeout",
+        ),
+        bad(
+            traffic,
+            json!({"queue": {"timeout": "11m"}}),
+            "must be between 0s and 10m",
+        ),
+        bad(
+            traffic,
+            json!({"queue": {"maxBytes": "17Gi"}}),
+            "must be between 1Ki and 16Gi",
+        ),
+    ]
+}
+
 fn key() -> Value {
     json!({
         "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey", "metadata": {"name": "ana"},
@@ -407,6 +482,7 @@ async fn check(good: Value, rows: Vec<Row>) -> BTreeSet<&'static str> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c26_each_rule_is_kept_and_broken_by_an_example() {
     let mut broken = check(models::model("iris", 1), rules()).await;
+    broken.extend(check(models::model("iris", 1), of_scaling()).await);
     broken.extend(check(key(), of_keys()).await);
     broken.extend(check(plan(), of_plans()).await);
     // No rule without an example: each message of the schema was heard.
