@@ -199,22 +199,10 @@ fn default_namespace() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::transcript::platform;
 
     const MODEL: &str = "apiVersion: aimass.dev/v1alpha1\nkind: ModelDeployment\nmetadata: {name: iris}\nspec: {model: {source: {configMap: {name: files}}}}\n";
     const FILES: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: files}\nbinaryData: {model.onnx: AAAA}\n";
-
-    fn platform() -> Platform {
-        Platform {
-            server_image: "server:1".to_owned(),
-            onnxruntime_image: None,
-            allow_http: false,
-            allow_hosts: Vec::new(),
-            traces: None,
-            gateway_url: None,
-            gateway_namespace: None,
-            operator_namespace: None,
-        }
-    }
 
     fn error(text: &str) -> String {
         format!("{:#}", render(text, &platform()).unwrap_err())

@@ -48,18 +48,23 @@ pub(crate) fn context(answers: impl IntoIterator<Item = (u16, Value)>) -> (Conte
         watch_namespace: None,
         election: Election::Off,
         gateways: None,
-        platform: Platform {
-            server_image: "server:1".to_owned(),
-            onnxruntime_image: None,
-            allow_http: false,
-            allow_hosts: Vec::new(),
-            traces: None,
-            gateway_url: None,
-            gateway_namespace: None,
-            operator_namespace: None,
-        },
+        platform: platform(),
     };
     (Context::new(client, config), transcript)
+}
+
+/// An installation that allows nothing beyond the least.
+pub(crate) fn platform() -> Platform {
+    Platform {
+        server_image: "server:1".to_owned(),
+        onnxruntime_image: None,
+        allow_http: false,
+        allow_hosts: Vec::new(),
+        traces: None,
+        gateway_url: None,
+        gateway_namespace: None,
+        operator_namespace: None,
+    }
 }
 
 /// A client that is answered likewise.

@@ -33,6 +33,8 @@ mod prune;
 mod remembered;
 mod revision;
 mod rollout;
+#[cfg(test)]
+mod samples;
 pub mod scale;
 mod scaling_rules;
 mod service;

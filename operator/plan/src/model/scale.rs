@@ -85,4 +85,6 @@ pub fn own(rules: &Rules, ring: &Ring, coverage: &Coverage, now: Tick) -> i32 {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! What a spec says about scaling, as [`scale`] takes it.
+//! What a spec says about scaling, as `scale` takes it.
 //!
 //! Pure. Called by the operator's signals task, which decides each second; a plan sees only its result.
 
@@ -60,19 +60,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    fn platform() -> Platform {
-        Platform {
-            server_image: "server:1".to_owned(),
-            onnxruntime_image: None,
-            allow_http: false,
-            allow_hosts: Vec::new(),
-            traces: None,
-            gateway_url: None,
-            gateway_namespace: None,
-            operator_namespace: None,
-        }
-    }
+    use crate::model::samples::platform;
 
     fn found(more: Value) -> Option<(Rules, Limits)> {
         let mut model = json!({

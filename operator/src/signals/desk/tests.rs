@@ -5,6 +5,7 @@ use aimass_plan::model::{Gateway, Recommended};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::transcript::platform;
 
 const REVISION: &str = "aaaaaaaa";
 const OLD: &str = "bbbbbbbb";
@@ -22,19 +23,6 @@ fn key(name: &str) -> Key {
     Key {
         namespace: "a".to_owned(),
         name: name.to_owned(),
-    }
-}
-
-fn platform() -> Platform {
-    Platform {
-        server_image: "server:1".to_owned(),
-        onnxruntime_image: None,
-        allow_http: false,
-        allow_hosts: Vec::new(),
-        traces: None,
-        gateway_url: None,
-        gateway_namespace: None,
-        operator_namespace: None,
     }
 }
 

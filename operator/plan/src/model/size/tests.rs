@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::observed::{Gateway, Platform, Recommended};
+use crate::model::observed::{Gateway, Recommended};
+use crate::model::samples::platform;
 use crate::model::valid::valid;
 
 fn spec(further: &Value) -> Valid {
@@ -18,17 +19,7 @@ fn spec(further: &Value) -> Valid {
         "metadata": {"name": "iris"}, "spec": spec,
     }))
     .unwrap();
-    let platform = Platform {
-        server_image: "s:1".to_owned(),
-        onnxruntime_image: None,
-        allow_http: false,
-        allow_hosts: Vec::new(),
-        traces: None,
-        gateway_url: None,
-        gateway_namespace: None,
-        operator_namespace: None,
-    };
-    valid(&model, &platform).unwrap()
+    valid(&model, &platform()).unwrap()
 }
 
 /// One gateway that speaks, and what `scale` makes of it.

@@ -3,17 +3,12 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::samples;
 
 fn platform() -> Platform {
     Platform {
-        server_image: "s:1".to_owned(),
         onnxruntime_image: Some("s:1-ort".to_owned()),
-        allow_http: false,
-        allow_hosts: Vec::new(),
-        traces: None,
-        gateway_url: None,
-        gateway_namespace: None,
-        operator_namespace: None,
+        ..samples::platform()
     }
 }
 

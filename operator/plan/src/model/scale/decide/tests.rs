@@ -4,27 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::scale::limits::Limit;
+use crate::model::scale::samples::{LIMITS, rules};
 use crate::model::scale::tick::Milli;
-use crate::model::scale::tuning::Tuning;
-
-const LIMITS: Limits = Limits {
-    min: 0,
-    max: 100,
-    headroom: None,
-};
-
-fn rules() -> Rules {
-    Rules {
-        in_flight: 7,
-        rate: None,
-        latency: None,
-        max_concurrency: 10,
-        window: Duration::from_secs(60),
-        scale_down_delay: Duration::ZERO,
-        idle_timeout: Duration::from_secs(300),
-        tuning: Tuning::AIMASS,
-    }
-}
 
 fn at(second: u64) -> Tick {
     Tick::of_second(second)

@@ -5,27 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::model::scale::decide::decide;
 use crate::model::scale::memory::Memory;
+use crate::model::scale::samples::{LIMITS, rules};
 use crate::model::scale::tick::{Milli, Tick};
-use crate::model::scale::tuning::{Rules, Tuning};
-
-const LIMITS: Limits = Limits {
-    min: 0,
-    max: 100,
-    headroom: None,
-};
-
-fn rules() -> Rules {
-    Rules {
-        in_flight: 7,
-        rate: None,
-        latency: None,
-        max_concurrency: 10,
-        window: Duration::from_secs(60),
-        scale_down_delay: Duration::ZERO,
-        idle_timeout: Duration::from_secs(300),
-        tuning: Tuning::AIMASS,
-    }
-}
+use crate::model::scale::tuning::Rules;
 
 fn given(current: i32, slow: u64, fast: u64) -> Inputs {
     Inputs {

@@ -1,20 +1,8 @@
 //! What each signal wants, row by row.
 
 use super::*;
+use crate::model::scale::samples::rules;
 use crate::model::scale::tuning::Tuning;
-
-fn rules() -> Rules {
-    Rules {
-        in_flight: 7,
-        rate: None,
-        latency: None,
-        max_concurrency: 10,
-        window: Duration::from_secs(60),
-        scale_down_delay: Duration::ZERO,
-        idle_timeout: Duration::from_secs(300),
-        tuning: Tuning::AIMASS,
-    }
-}
 
 fn loaded(slow: u64, fast: u64) -> Inputs {
     Inputs {
