@@ -19,6 +19,12 @@ pub const GATEWAY_AUDIENCE: &str = "aimass-gateway";
 pub const OPERATOR_AUDIENCE: &str = "aimass-operator";
 /// Buckets of a latency histogram.
 pub const BUCKETS: u8 = 80;
+/// Models in a line, at most.
+pub const MODELS: usize = 4096;
+/// Keys in a line, at most.
+pub const KEYS: usize = 5000;
+/// Milliseconds that a report may speak of, at most.
+pub const SPAN_MS: u32 = 60_000;
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,8 +179,21 @@ pub struct Wake {
 pub struct Keys {
     /// Counted up by one with every line after `hello`.
     pub seq: u64,
-    /// `metadata.uid` of the APIKeys; at most 5,000.
+    /// `metadata.uid` of the APIKeys; at most [`KEYS`].
     pub used: Vec<String>,
+}
+
+/// Whether a model or a key may have this uid here: 1 to 64 bytes.
+#[must_use]
+pub const fn is_uid(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64
+}
+
+/// Whether a revision may be called so: eight letters of lower case, or digits.
+#[must_use]
+pub fn is_revision(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() == 8 && text.bytes().all(legal)
 }
 
 /// Microseconds that the answers in `bucket` took at most: 0.1 ms × 2^(bucket/4), rounded down. The last
@@ -216,6 +235,21 @@ mod tests {
         }
         assert_eq!((bucket(0), bucket(100), bucket(101)), (0, 0, 1));
         assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn names_have_a_form_and_an_end() {
+        for (text, uid, revision) in [
+            ("", false, false),
+            ("7f3k2q5d", true, true),
+            ("7f3k2q5", true, false),
+            ("7F3K2Q5D", true, false),
+            ("7f3k2q5é", true, false),
+        ] {
+            assert_eq!((is_uid(text), is_revision(text)), (uid, revision), "{text}");
+        }
+        let longest = "u".repeat(64);
+        assert!(is_uid(&longest) && !is_uid(&(longest + "u")));
     }
 
     #[test]

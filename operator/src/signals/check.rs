@@ -5,7 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use aimass_crds::signals::{BUCKETS, Full, Hello, Keys, Load, Message, Report, VERSION, Wake};
+use aimass_crds::signals::{
+    BUCKETS, Full, Hello, KEYS, Keys, Load, MODELS, Message, Report, SPAN_MS, VERSION, Wake,
+    is_revision, is_uid,
+};
 
 use super::broken::Broken;
 
@@ -13,23 +16,14 @@ use super::broken::Broken;
 const REQUESTS: u64 = 1_000_000;
 /// Requests that came or ended within one report: as many, each second of the longest span.
 const COUNT: u32 = 60_000_000;
-/// Milliseconds that one report may speak of.
-const SPAN: u32 = 60_000;
 /// Milliseconds between reports: a gateway that says less often is silent all the time.
 const INTERVAL: std::ops::RangeInclusive<u32> = 100..=2000;
-/// Models in one line; more have no room in it.
-const MODELS: usize = 4096;
 /// Parts of a `full`: as many lines as all models together have.
 const PARTS: u32 = 1000;
 /// Revisions of one model. There are ten at most (`status.revisions`), and some may just have gone.
 const REVISIONS: usize = 32;
-/// Keys in one line.
-const KEYS: usize = 5000;
 /// Microseconds of one request: a day. None takes longer than an hour, but a WebSocket may.
 const SERVICE: u64 = 86_400_000_000;
-/// Characters of a uid, and of a revision.
-const UID: usize = 64;
-const REVISION: usize = 8;
 
 /// The place in a stream, after `hello`.
 #[derive(Debug, Default)]
@@ -157,7 +151,7 @@ fn check_full(full: &Full) -> Result<(), Broken> {
 }
 
 fn check_report(report: &Report) -> Result<(), Broken> {
-    must(report.span_ms <= SPAN, "spanMs must be at most 60000")?;
+    must(report.span_ms <= SPAN_MS, "spanMs must be at most 60000")?;
     must(
         report.deployments.len() <= MODELS,
         "a line must name at most 4096 models",
@@ -237,18 +231,11 @@ fn check_requests(requests: u64) -> Result<(), Broken> {
 }
 
 fn check_uid(uid: &str) -> Result<(), Broken> {
-    must(
-        (1..=UID).contains(&uid.len()),
-        "a uid must have 1 to 64 characters",
-    )
+    must(is_uid(uid), "a uid must have 1 to 64 characters")
 }
 
 fn check_revision(revision: &str) -> Result<(), Broken> {
-    let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    must(
-        revision.len() == REVISION && revision.chars().all(legal),
-        "a revision must have 8 characters",
-    )
+    must(is_revision(revision), "a revision must have 8 characters")
 }
 
 fn must(holds: bool, rule: &'static str) -> Result<(), Broken> {
