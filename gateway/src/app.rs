@@ -15,7 +15,7 @@ use aimass_chassis::traces::Traces;
 use aimass_chassis::ws::Endpoint;
 use arc_swap::ArcSwap;
 use axum::Router;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub use self::chance::random;
@@ -36,9 +36,6 @@ use crate::table::Table;
 use crate::table::retired::{Obeyed, Retired};
 use crate::tls::Certificate;
 
-/// Wakes that may wait for whoever listens; of more the oldest are lost, and said again within a second.
-const WAKES: usize = 1024;
-
 /// What all requests share; clones share it.
 #[derive(Clone)]
 pub struct State(Arc<Shared>);
@@ -57,7 +54,6 @@ struct Shared {
     prober: Prober,
     /// Counted up with each table that is swapped in.
     tables: watch::Sender<u64>,
-    wakes: broadcast::Sender<Wake>,
     /// Those that call whoever waits.
     tasks: Tasks,
     websockets: Endpoint,
@@ -67,17 +63,6 @@ struct Shared {
     /// Where this gateway's turns begin: not where those of the others do.
     offset: u64,
     aborted: Stop,
-}
-
-/// Somebody waits for a revision that has no pods.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wake {
-    /// `metadata.uid` of the ModelDeployment.
-    pub uid: Arc<str>,
-    /// Eight characters.
-    pub revision: Arc<str>,
-    /// How many wait.
-    pub queued: u32,
 }
 
 /// What a [`State`] is made of.
@@ -137,7 +122,6 @@ impl State {
             pods: Pods::new(),
             prober: Prober::new(),
             tables: watch::Sender::new(0),
-            wakes: broadcast::Sender::new(WAKES),
             tasks: Tasks::new(),
             websockets: websocket::endpoint(metrics.websockets.clone()),
             metrics,
@@ -251,24 +235,6 @@ impl State {
     #[must_use]
     pub fn reviews(&self) -> Option<&Reviews> {
         self.0.reviews.as_ref()
-    }
-
-    /// So many wait for a revision that has no pods. To be said as often as somebody likes, and at least once a second while there
-    /// is one.
-    pub fn wake(&self, uid: &Arc<str>, revision: &Arc<str>, queued: u32) {
-        let wake = Wake {
-            uid: Arc::clone(uid),
-            revision: Arc::clone(revision),
-            queued,
-        };
-        // Nobody listens while there is no operator.
-        let _unheard = self.0.wakes.send(wake);
-    }
-
-    /// What [`State::wake`] tells from now on.
-    #[must_use]
-    pub fn wakes(&self) -> broadcast::Receiver<Wake> {
-        self.0.wakes.subscribe()
     }
 
     /// Tasks that end by themselves, when those are gone that they are for.

@@ -280,31 +280,12 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::table::{Access, Capacity, Deployment, Retry};
+    use crate::table::{Deployment, samples};
 
     fn table(timeouts: &[u64]) -> Table {
         let deployment = |seconds: &u64| Deployment {
-            uid: "u".into(),
-            namespace: "a".into(),
-            name: "m".into(),
-            served_name: "m".into(),
-            access: Access::default(),
             request_timeout: Duration::from_secs(*seconds),
-            max_request_bytes: 1024,
-            retry: Retry::Never,
-            capacity: Capacity {
-                per_pod: 16,
-                waiting: 100,
-                waiting_bytes: 64 << 20,
-                wait: Duration::from_secs(30),
-            },
-            unready: None,
-            stable: None,
-            target: None,
-            traffic_version: 0,
-            picks: None,
-            revisions: Vec::new(),
-            live: Arc::default(),
+            ..samples::model("m", 0)
         };
         let named = |seconds: &u64| (seconds.to_string().into(), Arc::new(deployment(seconds)));
         Table {

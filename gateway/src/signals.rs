@@ -2,7 +2,7 @@
 //! used.
 //!
 //! The operator's leader reads `GET /signals` on the admin port; the gateway never connects to it. [`start`] takes what happened
-//! from all meters, once a second, and gives it to each reader; what `State::wake` says is told at once. A reader is a `Pending`
+//! from all meters, once a second, and gives it to each reader; [`Signals::wake`] tells at once who waits. A reader is a `Pending`
 //! that is filled here, on the threads of the data ports, and emptied by `serve`, on the admin port's own: none waits for the
 //! other. Deciders: `beat` (meters → span), `span` (spans → lines), `pending` (what comes next), `wakes` (not too often).
 
@@ -18,16 +18,16 @@ use std::time::{Duration, Instant};
 
 use aimass_chassis::shutdown::Stop;
 use aimass_chassis::tasks::Tasks;
+use aimass_crds::signals::is_revision;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::beat::{Beat, Told};
 use self::pending::{Next, Pending};
 pub use self::serve::{Door, PATH, routes};
 use self::wakes::Wakes;
-use crate::app::{State, Wake};
+use crate::app::State;
 
 /// Between two reports.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -48,6 +48,7 @@ pub struct Signals(Arc<Shared>);
 
 struct Shared {
     hub: Mutex<Hub>,
+    wakes: Mutex<Wakes>,
     open: Gauge,
 }
 
@@ -73,8 +74,22 @@ impl Signals {
     pub fn new(open: Gauge) -> Self {
         Self(Arc::new(Shared {
             hub: Mutex::default(),
+            wakes: Mutex::default(),
             open,
         }))
+    }
+
+    /// So many wait for a revision that has no pods. To be said as often as somebody likes, and at least once a second while there
+    /// is one: it is told at once, and no more than once a second.
+    pub fn wake(&self, uid: &Arc<str>, revision: &Arc<str>, queued: u32, now: Instant) {
+        let go = || {
+            let wakes = self.0.wakes.lock();
+            let mut wakes = wakes.unwrap_or_else(PoisonError::into_inner);
+            wakes.go(uid, revision, now)
+        };
+        if is_revision(revision) && go() {
+            self.tell(|pending| pending.wake(uid, revision, queued, now));
+        }
     }
 
     /// Tells all readers something.
@@ -169,36 +184,9 @@ fn count(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Tells whoever reads, until `end`: what happens, and who waits.
+/// Tells whoever reads what happens, until `end`.
 pub fn start(state: &State, tasks: &Tasks, end: &Stop) {
     tasks.spawn("signals", report(state.clone(), end.clone()));
-    let (state, end) = (state.clone(), end.clone());
-    tasks.spawn("wakes", async move {
-        end.run_until_cancelled(wake(&state)).await;
-    });
-}
-
-/// Tells who waits, at once. Beside the reports: of many models these take a while.
-async fn wake(state: &State) {
-    let (mut wakes, mut told) = (state.wakes(), Wakes::default());
-    loop {
-        let Wake {
-            uid,
-            revision,
-            queued,
-        } = match wakes.recv().await {
-            Ok(wake) => wake,
-            // It is said again, and stands in the next report.
-            Err(RecvError::Lagged(_)) => continue,
-            Err(RecvError::Closed) => return,
-        };
-        let now = now();
-        if beat::is_name(&revision) && told.go(&uid, &revision, now) {
-            state
-                .signals()
-                .tell(|pending| pending.wake(&uid, &revision, queued, now));
-        }
-    }
 }
 
 /// Tells what happens, once a second and when there is news. At the end once more, and that it is over; and waits until that was

@@ -36,6 +36,14 @@ pub struct Table {
     pub nacks: u32,
 }
 
+impl Table {
+    /// The model with this name in addresses of this namespace.
+    #[must_use]
+    pub fn model(&self, namespace: &str, served_name: &str) -> Option<&Arc<Deployment>> {
+        self.models.get(namespace)?.get(served_name)
+    }
+}
+
 /// A ModelDeployment as callers meet it.
 #[derive(Debug)]
 pub struct Deployment {

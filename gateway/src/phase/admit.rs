@@ -20,8 +20,7 @@ use self::look::{Look, What, look};
 use super::authenticate::Caller;
 use crate::limit::wire::{Ask, Limit, duration};
 use crate::limit::{
-    Gcra, Holder, Id, Limits, Outcome, OwnerLoss, Place, Quota, Ready, Refusal, Slot, Used, block,
-    headers,
+    Gcra, Holder, Id, Limits, Outcome, OwnerLoss, Place, Quota, Ready, Refusal, Slot, Used, headers,
 };
 use crate::peer::Links;
 use crate::table::{Deployment, Plan, Table};
@@ -92,16 +91,15 @@ pub fn policies(
     address: IpAddr,
     default: Option<&str>,
 ) -> Vec<Policy> {
-    let (holder, own) = match caller {
-        Caller::Anonymous => (Holder::Address(block(address)), None),
-        Caller::Key { key, .. } => (Holder::Key(Arc::clone(&key.uid)), key.plan.as_deref()),
-        Caller::Token { identity, .. } => (Holder::User(Arc::clone(identity.user())), None),
+    let own = match caller {
+        Caller::Key { key, .. } => key.plan.as_deref(),
+        Caller::Anonymous | Caller::Token { .. } => None,
     };
     let plan = own
         .and_then(|name| table.plans.get(name))
         .or_else(|| table.plans.get(default?));
     let policy = plan.map(|plan| Policy {
-        holder,
+        holder: caller.holder(address),
         plan: Arc::clone(plan),
     });
     policy.into_iter().collect()

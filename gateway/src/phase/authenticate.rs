@@ -12,6 +12,7 @@ use aimass_protocol::Error;
 use jiff::Timestamp;
 
 use crate::key::Token;
+use crate::limit::{Holder, block};
 use crate::review::{Identity, Wanted};
 use crate::table::{Key, Table};
 
@@ -44,6 +45,17 @@ impl Caller {
             Self::Anonymous => None,
             Self::Key { id, .. } => Some(id),
             Self::Token { identity, .. } => Some(identity.user()),
+        }
+    }
+
+    /// Whose requests count as one caller's, in limits and in turns: those of a key, of a user whichever of its tokens it shows,
+    /// else of `address`.
+    #[must_use]
+    pub fn holder(&self, address: IpAddr) -> Holder {
+        match self {
+            Self::Anonymous => Holder::Address(block(address)),
+            Self::Key { key, .. } => Holder::Key(Arc::clone(&key.uid)),
+            Self::Token { identity, .. } => Holder::User(Arc::clone(identity.user())),
         }
     }
 

@@ -107,7 +107,7 @@ pub fn bind(
 
 fn find<'a>(table: &'a Table, target: &Target, caller: &Caller) -> Option<&'a Arc<Deployment>> {
     let project = project(target, caller)?;
-    let deployment = table.models.get(project)?.get(target.model.as_str())?;
+    let deployment = table.model(project, &target.model)?;
     let meant = |host: &str| host == &*deployment.name;
     target
         .host

@@ -31,7 +31,6 @@ use super::record::Record;
 use super::refusal::Refusal;
 use super::route::Target;
 use crate::app::State;
-use crate::limit::{Holder, block};
 use crate::table::{Deployment, RevisionState, Table};
 
 /// What a body counts as whose length was not told.
@@ -134,7 +133,7 @@ impl Search<'_> {
             bytes: deployment.capacity.waiting_bytes,
         };
         let guest = Guest {
-            caller: holder(self.caller, record),
+            caller: self.caller.holder(record.origin().address),
             bytes: self.bytes.unwrap_or(UNTOLD_BYTES),
             pinned: bound.pin.is_some(),
         };
@@ -179,15 +178,16 @@ impl Search<'_> {
 
     fn wake(&self, deployment: &Deployment, revision: &Arc<str>, queued: u64) {
         let queued = u32::try_from(queued).unwrap_or(u32::MAX).max(1);
-        self.state.wake(&deployment.uid, revision, queued);
+        let now = Instant::now().into_std();
+        let signals = self.state.signals();
+        signals.wake(&deployment.uid, revision, queued, now);
     }
 
     /// The time to wait is over: why, by what is known now.
     fn late(&self, bound: &Bound, wait: &Wait, waited: Duration) -> Refusal {
         let table = self.state.table();
         let then = &bound.deployment;
-        let models = table.models.get(&then.namespace);
-        let now = models.and_then(|models| models.get(&then.served_name));
+        let now = table.model(&then.namespace, &then.served_name);
         let deployment = now.filter(|now| now.uid == then.uid).unwrap_or(then);
         let revision = deployment.revision(&wait.revision.name);
         if revision.is_some_and(|revision| count(revision, Instant::now().into_std()) > 0) {
@@ -218,13 +218,4 @@ fn busy(bound: &Bound, wait: &Wait, entries: u64) -> Refusal {
     let (least, most) = LATER_BUSY;
     let refusal = Refusal::from(Error::overloaded(&bound.deployment.served_name));
     refusal.later(outlook.clamp(least, most))
-}
-
-/// Who counts as one caller.
-fn holder(caller: &Caller, record: &Record) -> Holder {
-    match caller {
-        Caller::Anonymous => Holder::Address(block(record.origin().address)),
-        Caller::Key { key, .. } => Holder::Key(Arc::clone(&key.uid)),
-        Caller::Token { identity, .. } => Holder::User(Arc::clone(identity.user())),
-    }
 }

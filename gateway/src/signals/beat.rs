@@ -8,19 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use aimass_crds::signals::{Load, Seen, Taken};
+use aimass_crds::signals::{KEYS, Load, SPAN_MS, Seen, Taken, is_revision, is_uid};
 
-use super::pending::KEYS;
 use super::span::Span;
 use crate::table::live::health::Standing;
 use crate::table::retired::Obeyed;
 use crate::table::{Deployment, EndpointState, Revision, Table};
 
 /// The operator takes no longer spans: whoever has slept has missed the rest.
-const LONGEST: Duration = Duration::from_secs(60);
-/// Characters of a uid, and of a revision's name; the operator would leave this gateway for others.
-const UID: usize = 64;
-const REVISION: usize = 8;
+const LONGEST: Duration = Duration::from_millis(SPAN_MS as u64);
 
 /// What was told of all models.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +138,7 @@ pub(super) fn used(table: &Table) -> BTreeSet<Arc<str>> {
     let mut used = BTreeSet::new();
     for key in table.keys.values() {
         let room = used.len() < KEYS || used.contains(&key.uid);
-        if room && fits(&key.uid) && key.used.swap(false, Ordering::Relaxed) {
+        if room && is_uid(&key.uid) && key.used.swap(false, Ordering::Relaxed) {
             used.insert(Arc::clone(&key.uid));
         }
     }
@@ -151,11 +147,7 @@ pub(super) fn used(table: &Table) -> BTreeSet<Arc<str>> {
 
 fn models(table: &Table) -> impl Iterator<Item = &Deployment> {
     let all = table.models.values().flat_map(HashMap::values);
-    all.map(|model| &**model).filter(|model| fits(&model.uid))
-}
-
-fn fits(uid: &str) -> bool {
-    (1..=UID).contains(&uid.len())
+    all.map(|model| &**model).filter(|model| is_uid(&model.uid))
 }
 
 fn name(deployment: &Deployment) -> String {
@@ -163,7 +155,8 @@ fn name(deployment: &Deployment) -> String {
 }
 
 fn load(revision: &Revision, now: Instant, length: Duration) -> Option<Load> {
-    if !is_name(&revision.name) {
+    // The operator would leave this gateway for others.
+    if !is_revision(&revision.name) {
         return None;
     }
     let load = revision
@@ -174,12 +167,6 @@ fn load(revision: &Revision, now: Instant, length: Duration) -> Option<Load> {
         revision: revision.name.as_ref().to_owned(),
         ..load
     })
-}
-
-/// Whether a revision may be called so.
-pub(super) fn is_name(revision: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    revision.len() == REVISION && revision.bytes().all(legal)
 }
 
 /// Pods that may be chosen, and those that are left out for having failed.

@@ -15,8 +15,6 @@ use super::span::{Span, parts};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Wakes that wait. What is beyond that stands in the report, too.
 const WAKES: usize = 10_000;
-/// Keys in a line.
-pub(super) const KEYS: usize = 5_000;
 
 /// What is to be told, in this order.
 #[derive(Debug, Default)]

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use aimass_crds::signals::{LINE, Load, Message, Report, Seen};
+use aimass_crds::signals::{LINE, Load, MODELS, Message, Report, Seen};
 use serde::Serialize;
 
 /// Bytes of a line that are not its list.
 const FRAME: usize = 1 << 10;
-/// Models in a line; the operator takes no more.
-const MODELS: usize = 4_000;
 
 /// A span, and what it brought. Models and revisions that were idle are not in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

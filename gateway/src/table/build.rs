@@ -285,9 +285,7 @@ impl Objects {
         let mut models: HashMap<_, HashMap<Arc<str>, Claimed<Arc<Deployment>>>> = HashMap::new();
         for (name, model) in self.models.iter().filter(|(_, model)| !model.value.deleted) {
             let known = previous
-                .models
-                .get(&name.namespace)
-                .and_then(|models| models.get(&model.value.served_name))
+                .model(&name.namespace, &model.value.served_name)
                 .filter(|known| known.uid == model.uid && !changed.models.contains(name));
             let deployment = match known {
                 Some(known) => Arc::clone(known),

@@ -10,7 +10,7 @@ use aimass_chassis::readiness::Readiness;
 use aimass_chassis::shutdown::Stop;
 use aimass_chassis::tasks::Tasks;
 use aimass_crds::signals::{
-    GATEWAY_AUDIENCE, Hello, Keys, Load, Message, OPERATOR_AUDIENCE, Report, Seen,
+    GATEWAY_AUDIENCE, Hello, Keys, Load, Message, OPERATOR_AUDIENCE, Report, Seen, Wake,
 };
 use aimass_gateway::badge::Badge;
 use aimass_gateway::doorman::Doorman;
@@ -31,8 +31,8 @@ const OPERATOR: &str = "system:serviceaccount:aimass-system:aimass-operator";
 const GATEWAY: &str = "system:serviceaccount:aimass-system:aimass-gateway";
 
 /// A gateway with its admin port, and the API server that knows the operator.
-struct World {
-    gateway: Gateway,
+pub(crate) struct World {
+    pub(crate) gateway: Gateway,
     api: ApiServer,
     admin: Handle,
     end: Stop,
@@ -44,7 +44,11 @@ struct World {
 
 impl World {
     async fn of(models: Vec<Deployment>) -> Self {
-        let gateway = Setup::of(table(models, None)).start().await;
+        Self::around(Setup::of(table(models, None)).start().await).await
+    }
+
+    /// One that tells the operator.
+    pub(crate) async fn around(gateway: Gateway) -> Self {
         let api = ApiServer::start().await;
         let token = jwt(OPERATOR, GATEWAY_AUDIENCE, 600);
         api.admit(&token, OPERATOR);
@@ -97,7 +101,7 @@ impl World {
     }
 
     /// One that has read the first two lines.
-    async fn read_on(&self) -> Reader {
+    pub(crate) async fn read_on(&self) -> Reader {
         let mut reader = self.read().await;
         assert!(matches!(reader.next().await, Some(Message::Hello(_))));
         assert!(matches!(reader.next().await, Some(Message::Full(_))));
@@ -115,7 +119,7 @@ impl World {
 }
 
 /// A connection on which signals come.
-struct Reader {
+pub(crate) struct Reader {
     client: Client,
     rest: Vec<u8>,
 }
@@ -135,8 +139,17 @@ impl Reader {
         Self { client, rest }
     }
 
+    /// The next wake.
+    pub(crate) async fn wake(&mut self) -> Wake {
+        loop {
+            if let Message::Wake(wake) = self.next().await.expect("the stream goes on") {
+                return wake;
+            }
+        }
+    }
+
     /// The next line; `None`: that was the last one.
-    async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             if let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
@@ -287,7 +300,8 @@ async fn whoever_waits_is_told_at_once_and_once_a_second() {
     let begun = Instant::now();
     for queued in 1..=5 {
         let (uid, revision) = ("uid-iris".into(), "aaaaaaaa".into());
-        world.gateway.state.wake(&uid, &revision, queued);
+        let signals = world.gateway.state.signals();
+        signals.wake(&uid, &revision, queued, begun.into_std());
     }
     let Some(Message::Wake(wake)) = reader.next().await else {
         panic!("it is told before anything else");

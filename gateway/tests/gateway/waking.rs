@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aimass_crds::signals::Message;
 use aimass_gateway::table::live::RevisionLive;
 use aimass_gateway::table::{Deployment, EndpointState, RevisionState, Table, Unready};
 use tokio::io::AsyncReadExt as _;
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::client::Client;
 use crate::pod::{OK, Pod};
+use crate::signals::World;
 use crate::world::{Gateway, Setup, eventually, ms, revision, shared, table};
 
 const NOT_READY: &str =
@@ -67,17 +69,17 @@ async fn waiting(state: RevisionState) -> (Gateway, Client, Arc<RevisionLive>) {
 async fn a_caller_waits_until_there_is_a_pod_that_says_that_it_is_ready() {
     let live = Arc::<RevisionLive>::default();
     let gateway = Gateway::with(asleep(&live, RevisionState::AtZero, &[])).await;
-    let mut wakes = gateway.state.wakes();
+    let world = World::around(gateway).await;
+    let (gateway, mut operator) = (&world.gateway, world.read_on().await);
     let (mut client, mut other) = (gateway.connect().await, gateway.connect().await);
     client.predict("").await;
-    let wake = timeout(ms(500), wakes.recv()).await.expect("at once");
-    let wake = wake.unwrap();
+    let wake = timeout(ms(500), operator.wake()).await.expect("at once");
     let told = (&*wake.uid, &*wake.revision, wake.queued);
     assert_eq!(told, ("uid-iris", "revisio8", 1));
     other.predict("").await;
-    waits_for(&gateway, 2.0).await;
+    waits_for(gateway, 2.0).await;
     // It is told again while anyone waits.
-    let again = async { while wakes.recv().await.unwrap().queued < 2 {} };
+    let again = async { while operator.wake().await.queued < 2 {} };
     timeout(ms(2000), again).await.expect("within a second");
     let pod = starting(3).await;
     let model = asleep(&live, RevisionState::Starting, &[pod.address]);
@@ -135,11 +137,20 @@ async fn a_reason_why_there_will_be_none_is_told_to_all_that_wait() {
     assert_eq!(answer.error(), "Model iris is not ready: ImagePullFailed");
     assert_eq!(answer.header("aimass-cold-start"), "");
     waits_for(&gateway, 0.0).await;
-    // Whoever comes later is told at once, and the operator too.
-    let mut wakes = gateway.state.wakes();
-    let answer = Client::ask(gateway.address, "").await;
-    assert_eq!(answer.error(), "Model iris is not ready: ImagePullFailed");
-    assert_eq!(&*wakes.recv().await.unwrap().revision, "revisio8");
+    // Whoever comes later is told at once, and the operator too, once a second.
+    let world = World::around(gateway).await;
+    let mut operator = world.read_on().await;
+    let callers = async {
+        loop {
+            let answer = Client::ask(world.gateway.address, "").await;
+            assert_eq!(answer.error(), "Model iris is not ready: ImagePullFailed");
+        }
+    };
+    let wake = tokio::select! {
+        wake = timeout(ms(2000), operator.wake()) => wake.expect("within a second"),
+        () = callers => return,
+    };
+    assert_eq!(wake.revision, "revisio8");
 }
 
 #[tokio::test]
@@ -208,13 +219,16 @@ async fn when_the_time_is_up_what_is_known_is_told() {
 async fn whoever_asks_how_a_model_is_wakes_nobody() {
     let live = Arc::<RevisionLive>::default();
     let gateway = Gateway::with(asleep(&live, RevisionState::AtZero, &[])).await;
-    let mut wakes = gateway.state.wakes();
+    let world = World::around(gateway).await;
+    let (gateway, mut operator) = (&world.gateway, world.read_on().await);
     for path in ["/v1/models/iris", "/v2/models/iris/ready"] {
         let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
         let answer = Client::talk(gateway.address, request).await;
         assert_eq!(answer.error(), "Model iris is not ready: AtZero", "{path}");
     }
-    assert!(wakes.try_recv().is_err());
+    // A wake would come before anything else.
+    let told = operator.next().await;
+    assert!(matches!(told, Some(Message::Report(_))), "{told:?}");
 }
 
 #[tokio::test]

@@ -12,9 +12,8 @@ use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::table::EndpointState::{NotReady, Ready, Serving};
-use crate::table::live::DeploymentLive;
 use crate::table::live::health::Outcome;
-use crate::table::{Access, Capacity, Endpoint, EndpointState, Retry, RevisionState, Unready};
+use crate::table::{Capacity, Endpoint, EndpointState, Unready, samples};
 
 pub(in crate::phase) fn start() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -36,38 +35,21 @@ fn endpoint(number: u16, state: EndpointState) -> Arc<Endpoint> {
 /// A request for a model with these revisions, and no pin.
 pub(super) fn bound(revisions: Vec<(i64, Vec<Arc<Endpoint>>)>, unready: Option<&str>) -> Bound {
     let revisions = revisions.into_iter().map(|(number, endpoints)| Revision {
-        name: format!("revision{number}").into(),
-        number,
-        weight: 0,
-        state: RevisionState::Ready,
         endpoints,
-        live: Arc::default(),
+        ..samples::revision(&format!("revision{number}"), number)
     });
+    let sample = samples::model("iris", 0);
     let deployment = Deployment {
-        uid: "uid".into(),
-        namespace: "shop".into(),
-        name: "iris".into(),
-        served_name: "iris".into(),
-        access: Access::default(),
-        request_timeout: Duration::from_secs(60),
-        max_request_bytes: 1024,
-        retry: Retry::Unsent,
         capacity: Capacity {
             per_pod: 1000,
-            waiting: 100,
-            waiting_bytes: 64 << 20,
-            wait: Duration::from_secs(30),
+            ..sample.capacity
         },
         unready: unready.map(|reason| Unready {
             reason: reason.into(),
             decided: false,
         }),
-        stable: None,
-        target: None,
-        traffic_version: 0,
-        picks: None,
         revisions: revisions.collect(),
-        live: Arc::new(DeploymentLive::default()),
+        ..sample
     };
     Bound {
         deployment: Arc::new(deployment),

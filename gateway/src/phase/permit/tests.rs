@@ -1,51 +1,24 @@
 //! A table of two projects, and who gets what of it.
 
-use std::time::Duration;
-
 use k8s_openapi::api::authentication::v1::UserInfo;
 
 use super::*;
 use crate::phase::route::{Addresses, Head, parse};
 use crate::review::Identity;
-use crate::table::live::DeploymentLive;
-use crate::table::{Access, Capacity, Network, Retry, Revision, RevisionState, Unready};
+use crate::table::{Network, Unready, samples};
 
 const HOME: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
 
-fn revision(number: i64) -> Revision {
-    Revision {
-        name: format!("revision{number}").into(),
-        number,
-        weight: 0,
-        state: RevisionState::Ready,
-        endpoints: Vec::new(),
-        live: Arc::default(),
-    }
-}
-
 fn deployment(namespace: &str, name: &str, served_name: &str) -> Deployment {
+    let revision = |number: i64| samples::revision(&format!("revision{number}"), number);
     Deployment {
         uid: format!("{namespace}/{name}").into(),
         namespace: namespace.into(),
-        name: name.into(),
         served_name: served_name.into(),
-        access: Access::default(),
-        request_timeout: Duration::from_secs(60),
-        max_request_bytes: 1024,
-        retry: Retry::Unsent,
-        capacity: Capacity {
-            per_pod: 16,
-            waiting: 100,
-            waiting_bytes: 64 << 20,
-            wait: Duration::from_secs(30),
-        },
-        unready: None,
         stable: Some(7),
         target: Some(8),
-        traffic_version: 0,
-        picks: None,
         revisions: vec![revision(8), revision(7)],
-        live: Arc::new(DeploymentLive::default()),
+        ..samples::model(name, 0)
     }
 }
 

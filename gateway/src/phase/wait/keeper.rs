@@ -133,8 +133,7 @@ impl Keeper {
     /// The model as it is now, if it is the same and may be called.
     fn deployment(&self) -> Option<Arc<Deployment>> {
         let table = self.state.table();
-        let models = table.models.get(&self.post.namespace)?;
-        let found = models.get(&self.post.served_name)?;
+        let found = table.model(&self.post.namespace, &self.post.served_name)?;
         let same = found.uid == self.post.uid && !is_suspended(found);
         same.then(|| Arc::clone(found))
     }
@@ -176,7 +175,8 @@ impl Keeper {
         let queued = line.count();
         if queued > 0 {
             self.missing.get_or_insert(now);
-            self.state.wake(&self.post.uid, &revision.name, queued);
+            let signals = self.state.signals();
+            signals.wake(&self.post.uid, &revision.name, queued, now.into_std());
         }
     }
 

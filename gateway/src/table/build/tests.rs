@@ -110,7 +110,7 @@ impl World {
     }
 
     fn get(&self, namespace: &str, served_name: &str) -> Option<Arc<Deployment>> {
-        self.table.models.get(namespace)?.get(served_name).cloned()
+        self.table.model(namespace, served_name).cloned()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Revisions with weights: whose turn it is, and what becomes of a request whose revision cannot answer.
 
 use super::*;
-use crate::table::Picks;
+use crate::table::{Picks, RevisionState};
 
 /// Of a model with these revisions, the newest first: number, weight, what is said of it, and how its endpoints are.
 fn weighted(revisions: Vec<(i64, u8, RevisionState, &[EndpointState])>) -> Bound {
@@ -136,6 +136,22 @@ fn a_revision_whose_pods_are_busy_is_waited_for() {
     check(&pinned(&busy, 8), "wait for 8, Busy");
     drop(taken);
     check(&busy, "forward to 8");
+}
+
+#[test]
+fn whoever_waits_for_one_that_lost_its_share_goes_to_the_one_that_has_it() {
+    let replaced = |pods| {
+        weighted(vec![
+            (8, 100, RevisionState::Starting, pods),
+            (7, 0, RevisionState::AtZero, &[]),
+        ])
+    };
+    let given = Wish {
+        given: Some("revision7"),
+        ..Wish::default()
+    };
+    assert_eq!(decided(&replaced(&[]), &given), "wait for 7, Missing");
+    assert_eq!(decided(&replaced(&[Ready]), &given), "forward to 8");
 }
 
 #[test]
