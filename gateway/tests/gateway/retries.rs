@@ -10,6 +10,8 @@ use crate::client::Client;
 use crate::pod::{OK, Pod};
 use crate::world::{Gateway, eventually, in_flight, model, ms};
 
+/// So many that each of two pods gets one: that one gets none happens once in eight million times.
+const REQUESTS: usize = 24;
 const DRAINING: &str = "HTTP/1.1 503 Service Unavailable\r\naimass-error: draining\r\ncontent-length: 30\r\n\r\n{\"error\":\"Server is stopping.\"}";
 
 async fn with(retry: Retry, pods: &[SocketAddr]) -> Gateway {
@@ -21,7 +23,7 @@ async fn with(retry: Retry, pods: &[SocketAddr]) -> Gateway {
 /// Asks until the first pod was asked first at least once; all answers must be whole.
 async fn ask_all(gateway: &Gateway, body: &[u8]) -> Vec<u16> {
     let mut statuses = Vec::new();
-    for _ in 0..12 {
+    for _ in 0..REQUESTS {
         let mut client = gateway.connect().await;
         client.post("", body).await;
         let answer = client.answer().await;
@@ -36,8 +38,8 @@ async fn ask_all(gateway: &Gateway, body: &[u8]) -> Vec<u16> {
 async fn a_pod_that_refuses_connections_is_passed_over() {
     let pod = Pod::answering(OK).await;
     let gateway = with(Retry::Unsent, &[Pod::refusing(), pod.address]).await;
-    assert_eq!(ask_all(&gateway, b"{}").await, [200; 12]);
-    let lines = gateway.lines(12).await;
+    assert_eq!(ask_all(&gateway, b"{}").await, [200; REQUESTS]);
+    let lines = gateway.lines(REQUESTS).await;
     let twice = lines.iter().filter(|line| line["attempts"] == 2).count();
     assert!(twice > 0, "{lines:?}");
     // Who failed five times is not asked any more.
@@ -82,7 +84,7 @@ async fn never_is_never() {
 async fn a_pod_that_stops_hands_its_requests_on() {
     let (drains, pod) = (Pod::answering(DRAINING).await, Pod::answering(OK).await);
     let gateway = with(Retry::Unsent, &[drains.address, pod.address]).await;
-    assert_eq!(ask_all(&gateway, b"{\"a\":1}").await, [200; 12]);
+    assert_eq!(ask_all(&gateway, b"{\"a\":1}").await, [200; REQUESTS]);
     // It rests: one request was enough.
     assert_eq!(drains.count(), 1);
     assert!(
