@@ -13,6 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Fewer cases than that are not h2spec.
 const FEWEST_CASES: usize = 140;
 
+/// A case has failed when it fails in each of so many runs. Some hang on who is first: h2spec resets a stream that we
+/// may have answered and closed by then, and what comes on a stream that we closed is to be ignored, not refused (RFC
+/// 9113, 5.1), for which it waits in vain.
+const TRIES: usize = 3;
+
 /// Cases that fail, and why that is right.
 const ACCEPTED: [(&str, &str); 1] = [(
     "http2/3.5 Sends invalid connection preface",
@@ -25,6 +30,24 @@ fn http2_is_what_h2spec_asks_for() {
         .h2spec
         .expect("no h2spec: run `cargo xtask test hostile`, which builds it");
     let server = Server::ready("linear");
+    let accepted = ACCEPTED.map(|(name, _)| name);
+    let mut failed = misses(&program, &server);
+    for _ in 1..TRIES {
+        if failed == accepted {
+            break;
+        }
+        let again = misses(&program, &server);
+        failed.retain(|name| again.contains(name));
+    }
+    assert_eq!(
+        failed, accepted,
+        "h2spec's misses against those that are accepted"
+    );
+    server.assert_serves();
+}
+
+/// The names of the cases that fail in one run.
+fn misses(program: &Path, server: &Server) -> Vec<String> {
     let scratch = tempfile::tempdir().expect("a temporary folder can be made");
     let report = scratch.path().join("report.xml");
     let port = server.data.port().to_string();
@@ -40,22 +63,10 @@ fn http2_is_what_h2spec_asks_for() {
         .expect("h2spec starts");
     wait(child);
     let cases = read(&report);
-    assert!(
-        cases.len() >= FEWEST_CASES,
-        "only {} cases ran",
-        cases.len()
-    );
-    let failed: Vec<&str> = cases
-        .iter()
-        .filter(|case| case.failed)
-        .map(|case| case.name.as_str())
-        .collect();
-    let accepted = ACCEPTED.map(|(name, _)| name);
-    assert_eq!(
-        failed, accepted,
-        "h2spec's misses against those that are accepted"
-    );
-    server.assert_serves();
+    let ran = cases.len();
+    assert!(ran >= FEWEST_CASES, "only {ran} cases ran");
+    let failed = cases.into_iter().filter(|case| case.failed);
+    failed.map(|case| case.name).collect()
 }
 
 /// Until h2spec ends; its exit code only says whether some case failed.
