@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aimass_tests::client::Caller;
 use aimass_tests::cluster::{Everywhere, Namespace};
 use aimass_tests::gateway::Gateway;
 use aimass_tests::operator::Settings;
@@ -87,6 +88,13 @@ async fn becomes(ns: &Namespace, kind: &str, reason: &str, replicas: i64, within
     eventually(within, &format!("{kind} becomes {reason}"), look).await;
 }
 
+/// Sends a hundred requests a second, until it is over.
+async fn hundred_a_second(caller: Caller, over: Arc<AtomicBool>) -> load::Report {
+    let more = move |_| !over.load(Ordering::Relaxed);
+    let send = move |number| doubled(caller.clone(), number);
+    load::run(Duration::from_millis(10), more, send).await
+}
+
 /// Waits until no pod of the model is left, not even one that ends.
 async fn ended(ns: &Namespace) {
     let pods: Api<Pod> = ns.api();
@@ -131,16 +139,8 @@ async fn pods_come_with_the_load_and_go_without_it() {
     // 100 requests a second call for three pods of 40.
     let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
     serve(ns, &model(&scaling)).await;
-    let caller = world.gateway.caller();
     let over = Arc::new(AtomicBool::new(false));
-    let sent = {
-        let over = Arc::clone(&over);
-        load::run(
-            Duration::from_millis(10),
-            move |_| !over.load(Ordering::Relaxed),
-            move |number| doubled(caller.clone(), number),
-        )
-    };
+    let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
     let grown = async {
         becomes(ns, "Scaled", "WithinLimits", 3, Duration::from_secs(30)).await;
         over.store(true, Ordering::Relaxed);
@@ -156,16 +156,8 @@ async fn an_operator_that_starts_anew_takes_nothing_away() {
     let mut world = Scaled::start("again").await;
     let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
     serve(&world.run.ns, &model(&scaling)).await;
-    let caller = world.gateway.caller();
     let over = Arc::new(AtomicBool::new(false));
-    let sent = {
-        let over = Arc::clone(&over);
-        load::run(
-            Duration::from_millis(10),
-            move |_| !over.load(Ordering::Relaxed),
-            move |number| doubled(caller.clone(), number),
-        )
-    };
+    let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
     let restarted = async {
         let within = Duration::from_secs(30);
         becomes(&world.run.ns, "Scaled", "WithinLimits", 3, within).await;
