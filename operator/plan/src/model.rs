@@ -8,6 +8,7 @@
 //! spec asks for and which exist; `rollout` gives each a size; `objects` and `prune` turn that into
 //! writes; `drift` finds those that are needed.
 
+pub mod analysis;
 mod canonical;
 mod config_map;
 mod controller_revision;
