@@ -22,8 +22,6 @@ struct Script {
     rate: u64,
     /// Errors in a thousand of a revision, by its restartToken.
     errors: fn(&str) -> u64,
-    /// No more pods than these.
-    quota: i32,
     /// Whether the operator dies after its first write in each second.
     dies: bool,
     /// Errors that callers saw, and requests on the new revision.
@@ -62,7 +60,6 @@ impl Script {
             world,
             rate: 200,
             errors: |_| 0,
-            quota: i32::MAX,
             dies: false,
             failed: 0,
             requests: 0,
@@ -88,13 +85,7 @@ impl Script {
                 break;
             }
         }
-        if self.world.present() < self.quota {
-            self.world
-                .kubelet(self.quota.saturating_sub(self.world.present()));
-        } else {
-            // pods that are to go make room
-            self.world.kubelet_ends();
-        }
+        self.world.kubelet(i32::MAX);
         gateways(&mut self.world);
         self.callers();
         self.most_pods = self.most_pods.max(self.world.present());
@@ -278,8 +269,10 @@ fn without_requests_a_step_waits_for_as_long_as_is_said() {
 #[test]
 fn requests_that_end_at_the_second_step_hold_it() {
     let mut script = Script::new(steps(), 4, "new");
-    script.until(200, |script| script.share() == 50);
+    script.until(60, |script| script.share() == 10);
+    script.run(100);
     script.rate = 0;
+    script.until(60, |script| script.share() == 50);
     script.run(300);
     assert_eq!((script.progress(), script.share()), (Reason::Holding, 50));
     says(&mut script.world, Action::Promote);
@@ -417,7 +410,7 @@ fn portions(surge: &str, unavailable: &str) -> Rollout {
 #[test]
 fn a_full_quota_takes_a_rolling_update_without_surge() {
     let mut script = Script::new(portions("0", "1"), 4, "new");
-    script.quota = 4;
+    script.world.quota = 4;
     script.until(200, COMPLETE);
     assert!(script.fewest_ready >= 3, "{}", script.fewest_ready);
     assert_eq!(script.most_pods, 4);
@@ -426,7 +419,7 @@ fn a_full_quota_takes_a_rolling_update_without_surge() {
 #[test]
 fn a_full_quota_has_no_room_for_a_canary() {
     let mut script = Script::new(steps(), 4, "new");
-    script.quota = 4;
+    script.world.quota = 4;
     let seconds = script.until(700, BACK);
     assert!(seconds >= 600 && script.requests == 0, "{seconds}");
 }

@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) gateways: Option<BTreeMap<String, Obeying>>,
     /// How many pods the load calls for.
     pub(crate) recommended: Option<i32>,
+    /// How many pods there may be.
+    pub(crate) quota: i32,
     /// What is answered by pods of a revision, with a restartToken, once all gateways obey.
     pub(crate) answers: fn(&str) -> Counts,
     version: u64,
@@ -72,6 +74,7 @@ impl World {
             gateway: Some("aimass-system".to_owned()),
             gateways: None,
             recommended: None,
+            quota: i32::MAX,
             answers: nothing,
             version: 1,
         }
@@ -303,6 +306,7 @@ impl World {
     pub(crate) fn kubelet(&mut self, moves: i32) -> bool {
         let mut left = moves;
         let mut moved = false;
+        let mut room = self.quota.saturating_sub(self.present());
         let names = self.children.deployments.keys();
         let bad: BTreeMap<String, bool> = names
             .map(|name| (name.clone(), self.token(name).starts_with("bad")))
@@ -316,12 +320,14 @@ impl World {
             while left > 0 && replicas > size {
                 // pods that are not ready go first
                 replicas -= 1;
+                room += 1;
                 ready = ready.min(replicas);
                 left -= 1;
                 moved = true;
             }
-            while left > 0 && replicas < size {
+            while left > 0 && replicas < size && room > 0 {
                 replicas += 1;
+                room -= 1;
                 left -= 1;
                 moved = true;
             }
@@ -337,17 +343,6 @@ impl World {
             };
         }
         moved
-    }
-
-    /// Pods that are not wanted any more end, nothing else happens.
-    pub(crate) fn kubelet_ends(&mut self) {
-        for deployment in self.children.deployments.values_mut() {
-            let size = size(deployment);
-            let status = deployment.status.get_or_insert_default();
-            let replicas = status.replicas.unwrap_or(0).min(size);
-            status.replicas = Some(replicas);
-            status.ready_replicas = Some(status.ready_replicas.unwrap_or(0).min(replicas));
-        }
     }
 
     /// Ready pods over all revisions.
