@@ -24,25 +24,33 @@ use checks::Check;
 use question::Question;
 use tails::Alpha;
 
+/// How many requests make a second look one of its own. With two per interval, second looks at all
+/// but the same requests failed 27 of 10,000 equal revisions; so they are 5.
+const FRESH: u64 = 10;
+
 /// The verdict at the end of an interval.
 ///
 /// `last` is what the interval before ended with, as status remembers it: empty at the first
 /// interval of a step. A check that is violated in both fails the revision; one that is violated
 /// for the first time only holds it, so that no step passes on the very evidence against it. An
-/// error rate that chance explains less than once in 10⁸ fails it at once.
+/// error rate that chance explains less than once in 10⁸ fails it at once. After a violation, an
+/// interval of a check lasts until ten more requests came: until then its result stays.
 ///
-/// Never Pass without `checks.min_requests` requests on the new revision, nor with a gateway silent.
-/// Turning one of the new revision's errors into a success never turns Pass into Fail. Total; at
-/// most six checks.
+/// Never Pass without `checks.min_requests` requests on the new revision, nor with a silent
+/// gateway. Turning one of the new revision's errors into a success never turns Pass into Fail.
+/// Total; at most six checks.
 #[must_use]
 pub fn judge(checks: &Checks, counts: &Compared, last: &[CheckResult]) -> Judgement {
     let findings: Vec<Finding> = checks
         .list()
         .into_iter()
-        .map(|check| finding(&check, checks, counts))
+        .map(|check| {
+            let before = last.iter().find(|before| before.metric == check.metric);
+            finding(&check, checks, counts, before)
+        })
         .collect();
     Judgement {
-        verdict: verdict(&findings, checks, counts, last),
+        verdict: verdict(&findings, checks, counts),
         checks: findings.into_iter().map(|found| found.result).collect(),
     }
 }
@@ -63,38 +71,55 @@ struct Finding {
     result: CheckResult,
     /// Set if the check is violated.
     violation: Option<Violation>,
-    /// Whether once is enough.
-    decisive: bool,
+    /// Whether the violation is the last word.
+    is_final: bool,
     /// Set if there is too little to judge by.
     hold: Option<Hold>,
 }
 
-fn finding(check: &Check, checks: &Checks, counts: &Compared) -> Finding {
+fn finding(
+    check: &Check,
+    checks: &Checks,
+    counts: &Compared,
+    before: Option<&CheckResult>,
+) -> Finding {
     let question = Question::of(check, counts);
     let violation =
         Alpha::at(question.new.answers).and_then(|alpha| violation(check, &question, alpha));
-    let decisive = violation.is_some()
-        && check.metric.is_error()
-        && question.violated(Alpha::DECISIVE).is_some();
     let hold = hold(check, checks, &question);
     let verdict = match (&violation, &hold) {
         (Some(_), _) => CheckVerdict::Fail,
         (None, Some(_)) => CheckVerdict::Hold,
         (None, None) => CheckVerdict::Pass,
     };
+    let result = CheckResult {
+        metric: check.metric,
+        verdict,
+        requests: question.new.answers,
+        new: text::compact(question.shown.0.as_ref()),
+        stable: text::compact(question.shown.1.as_ref()),
+        limit: text::compact(Some(&text::limit(check.bound))),
+    };
+    let is_decisive = check.metric.is_error() && question.violated(Alpha::DECISIVE).is_some();
+    let before = before.filter(|before| before.verdict == CheckVerdict::Fail);
+    let (is_final, result) = match (&violation, before) {
+        (None, _) => (false, result),
+        (Some(_), _) if is_decisive => (true, result),
+        (Some(_), Some(before)) if is_stale(before, &result) => (false, before.clone()),
+        (Some(_), before) => (before.is_some(), result),
+    };
     Finding {
-        result: CheckResult {
-            metric: check.metric,
-            verdict,
-            requests: question.new.answers,
-            new: text::compact(question.shown.0.as_ref()),
-            stable: text::compact(question.shown.1.as_ref()),
-            limit: text::compact(Some(&text::limit(check.bound))),
-        },
+        result,
         violation,
-        decisive,
+        is_final,
         hold,
     }
+}
+
+/// Whether hardly a request came since. Fewer than before: the counts began anew, all are fresh.
+fn is_stale(before: &CheckResult, now: &CheckResult) -> bool {
+    let since = now.requests.checked_sub(before.requests);
+    since.is_some_and(|since| since < FRESH)
 }
 
 fn violation(check: &Check, question: &Question, alpha: Alpha) -> Option<Violation> {
@@ -120,22 +145,10 @@ fn hold(check: &Check, checks: &Checks, question: &Question) -> Option<Hold> {
     }
 }
 
-fn verdict(
-    findings: &[Finding],
-    checks: &Checks,
-    counts: &Compared,
-    last: &[CheckResult],
-) -> Verdict {
-    let violated_before = |metric: Metric| {
-        last.iter()
-            .any(|before| before.metric == metric && before.verdict == CheckVerdict::Fail)
-    };
-    let final_violation = findings.iter().find_map(|found| {
-        let violation = found.violation.as_ref()?;
-        (found.decisive || violated_before(violation.metric)).then_some(violation)
-    });
-    if let Some(violation) = final_violation {
-        return Verdict::Fail(violation.clone());
+fn verdict(findings: &[Finding], checks: &Checks, counts: &Compared) -> Verdict {
+    let last_word = findings.iter().find(|found| found.is_final);
+    if let Some(violation) = last_word.and_then(|found| found.violation.clone()) {
+        return Verdict::Fail(violation);
     }
     if counts.silent_gateways > 0 {
         return Verdict::Hold(Hold::SilentGateways(counts.silent_gateways));

@@ -1,7 +1,7 @@
 //! What was counted: answers, errors and latencies of the revisions that are compared.
 //!
-//! Pure. Summed by the operator over the gateways' reports, read by `analysis`. Adding saturates,
-//! and nothing is a ratio before `tails.rs`: whether one share exceeds another is asked of integers.
+//! Pure. Summed by the operator over the gateways' reports, read by `analysis`. Adding saturates.
+//! Nothing is a ratio before `tails.rs`: whether one share exceeds another is asked of integers.
 
 use std::time::Duration;
 

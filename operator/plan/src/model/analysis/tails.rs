@@ -19,7 +19,7 @@ use super::counts::Sample;
 const LEAST: u64 = 10;
 /// Above this variance, the normal distribution is used.
 const NORMAL: f64 = 1e6;
-/// More terms than any tail has: below a variance of 10⁶ they vanish within nine standard deviations.
+/// More terms than any tail has: up to that variance they vanish within nine thousand.
 const TERMS: u32 = 100_000;
 
 /// The probability of an outcome at least as bad as the one seen, if nothing is wrong.
@@ -153,8 +153,7 @@ fn sum(first: f64, ratio: impl Fn(f64) -> f64) -> f64 {
     let (mut term, mut sum) = (first, first);
     for k in 0..TERMS {
         term *= ratio(f64::from(k));
-        // written so that it also ends at 0 and at what is no number
-        if !(term > sum * 1e-17) {
+        if term <= sum * 1e-17 {
             break;
         }
         sum += term;
@@ -204,7 +203,7 @@ fn deviance(x: f64, mean: f64) -> f64 {
 }
 
 /// The upper tail of a distribution that is close to normal, beyond `z` standard deviations, with
-/// the first term for its skewness (Edgeworth): without it, values of 10⁻⁸ were off by some percent.
+/// the first term for its skewness (Edgeworth): without it, 10⁻⁸ would be off by some percent.
 fn normal(z: f64, skewness: f64) -> f64 {
     let density = (-0.5 * z * z).exp() / (2.0 * PI).sqrt();
     let beyond = if z.abs() < 3.0 {

@@ -1,5 +1,4 @@
 //! Each rule of the verdict by itself, then its properties and how it fares in the long run.
-#![expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 
 mod properties;
 mod simulation;
@@ -80,6 +79,14 @@ fn result(metric: Metric, verdict: CheckVerdict) -> CheckResult {
     }
 }
 
+fn ten_before(results: &[CheckResult]) -> Vec<CheckResult> {
+    let mut results = results.to_vec();
+    for result in &mut results {
+        result.requests = result.requests.saturating_sub(10);
+    }
+    results
+}
+
 /// In the order from good to bad, without the words.
 fn rank(verdict: &Verdict) -> &'static str {
     match verdict {
@@ -89,11 +96,11 @@ fn rank(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// The verdicts of two intervals running with the same counts.
+/// The verdicts of two intervals running with the same counts, of which ten requests are new.
 #[track_caller]
 fn check(checks: &Checks, counts: &Compared, expect: [&str; 2]) {
     let first = judge(checks, counts, &[]);
-    let second = judge(checks, counts, &first.checks);
+    let second = judge(checks, counts, &ten_before(&first.checks));
     assert_eq!(
         [rank(&first.verdict), rank(&second.verdict)],
         expect,
@@ -162,6 +169,39 @@ fn another_check_s_violation_confirms_nothing() {
         ],
     );
     assert_eq!(rank(&judged.verdict), "hold");
+}
+
+#[test]
+fn an_interval_with_hardly_a_request_confirms_nothing() {
+    let checks = Checks::default();
+    let violated = |more: u64| compared(failing(8, 193 + more), failing(11, 3610));
+    let first = judge(&checks, &violated(0), &[]);
+    let second = judge(&checks, &violated(9), &first.checks);
+    let hold = Hold::Unconfirmed(Metric::ErrorRateIncrease);
+    assert_eq!(second.verdict, Verdict::Hold(hold));
+    assert_eq!(second.checks, first.checks, "or the tenth would never come");
+    let third = judge(&checks, &violated(10), &second.checks);
+    assert_eq!(rank(&third.verdict), "fail");
+    // what passes in between begins anew
+    let passed = judge(
+        &checks,
+        &compared(failing(1, 195), failing(11, 3610)),
+        &first.checks,
+    );
+    assert_eq!(rank(&passed.verdict), "pass");
+    assert_eq!(passed.checks[0].verdict, CheckVerdict::Pass);
+}
+
+#[test]
+fn counts_that_began_anew_confirm_what_was_violated_before() {
+    let many = result(Metric::ErrorRateIncrease, CheckVerdict::Fail);
+    let before = CheckResult {
+        requests: 5000,
+        ..many
+    };
+    let counts = compared(failing(4, 20), failing(0, 180));
+    let judged = judge(&Checks::default(), &counts, &[before]);
+    assert_eq!(rank(&judged.verdict), "fail");
 }
 
 #[test]

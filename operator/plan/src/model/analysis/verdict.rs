@@ -47,7 +47,8 @@ pub enum Hold {
         /// `minRequests`.
         want: u64,
     },
-    /// A check was violated for the first time: the next interval decides.
+    /// A check is violated for the first time, or by hardly more requests than that time: the next
+    /// interval decides.
     Unconfirmed(Metric),
 }
 

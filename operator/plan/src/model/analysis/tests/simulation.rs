@@ -1,7 +1,13 @@
 //! How the verdict fares in the long run: how seldom it is wrong, and how soon it is right.
 //!
-//! Requests come from a seeded generator, about 20 an interval on the new revision. The expectations
-//! leave a third more than what was found with 30,000 runs.
+//! Requests come from a seeded generator. With 30,000 runs of each case, at most 9 of 10,000 equal
+//! revisions failed. How soon worse ones fail is expected with a third of room above the design's
+//! figures.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positive numbers far below the types' bounds"
+)]
 
 use super::*;
 
@@ -104,13 +110,13 @@ impl Step {
         }
     }
 
-    /// About 20 more requests on the new revision.
-    fn requests(&mut self) {
+    /// About so many more requests on the new revision, and nine times as many on the stable one.
+    fn requests(&mut self, about: u32) {
         let random = &mut self.random;
-        let arrived = random.arrivals(20);
+        let arrived = random.arrivals(about);
         self.new.answer(&mut self.counts.new, arrived, random);
         if let (Some(stable), Some(counts)) = (self.stable, &mut self.counts.stable) {
-            stable.answer(counts, 180, random);
+            stable.answer(counts, 9 * u64::from(about), random);
         }
     }
 
@@ -121,34 +127,36 @@ impl Step {
     }
 }
 
-/// How many of a thousand revisions fail within 60 intervals. A tenth of a percent may; three of a
-/// thousand leave room for chance.
+/// How many of five hundred revisions fail within 60 intervals. One of a thousand may; two of these
+/// leave room for chance.
 #[track_caller]
-fn check_false_alarms(checks: &Checks, new: Service, stable: Option<Service>) {
+fn check_false_alarms(checks: &Checks, new: Service, stable: Option<Service>, about: u32) {
     let failed = (0..RUNS).filter(|seed| {
         let mut step = Step::new(*seed, new, stable);
         (0..60).any(|_| {
-            step.requests();
+            step.requests(about);
             step.fails(checks)
         })
     });
     let failed = failed.count();
-    assert!(failed <= 3, "{failed} of {RUNS} failed");
+    assert!(failed <= 2, "{failed} of {RUNS} failed");
 }
 
-const RUNS: u64 = 1000;
+const RUNS: u64 = 500;
+/// Looks after which a worse revision counts as never seen.
+const LONGEST: u64 = 1000;
 
 /// Median and 95th percentile of requests on the new revision until it fails, at most.
 #[track_caller]
 fn check_requests(checks: &Checks, new: Service, stable: Service, at_most: [u64; 2]) {
     let seen = quantiles(|seed| {
         let mut step = Step::new(seed, new, Some(stable));
-        loop {
-            step.requests();
-            if step.fails(checks) {
-                return step.counts.new.errors().answers;
-            }
-        }
+        let failed = (0..LONGEST).any(|_| {
+            step.requests(20);
+            step.fails(checks)
+        });
+        assert!(failed, "never");
+        step.counts.new.errors().answers
     });
     assert!(seen[0] <= at_most[0] && seen[1] <= at_most[1], "{seen:?}");
 }
@@ -158,15 +166,12 @@ fn check_requests(checks: &Checks, new: Service, stable: Service, at_most: [u64;
 fn check_seconds(checks: &Checks, new: Service, stable: Service, at_most: [u64; 2]) {
     let seen = quantiles(|seed| {
         let mut step = Step::new(seed, new, Some(stable));
-        let mut second = 0;
-        loop {
-            second += 1;
-            step.requests();
-            let at_once = alarm(checks, &step.counts).is_some();
-            if at_once || second % 30 == 0 && step.fails(checks) {
-                return second;
-            }
-        }
+        let failed = (1..=LONGEST).find(|second| {
+            step.requests(20);
+            let is_interval = second % 30 == 0;
+            alarm(checks, &step.counts).is_some() || is_interval && step.fails(checks)
+        });
+        failed.expect("it fails")
     });
     assert!(seen[0] <= at_most[0] && seen[1] <= at_most[1], "{seen:?}");
 }
@@ -189,27 +194,41 @@ const HEALTHY: Service = Service::Failing(0.001);
 #[test]
 fn equal_revisions_hardly_ever_fail_by_an_increase_of_errors() {
     let equal = Service::Failing(0.01);
-    check_false_alarms(&errors(None, Some(100)), equal, Some(equal));
+    check_false_alarms(&errors(None, Some(100)), equal, Some(equal), 20);
     let equal = Service::Failing(0.05);
-    check_false_alarms(&errors(None, Some(0)), equal, Some(equal));
+    check_false_alarms(&errors(None, Some(0)), equal, Some(equal), 20);
 }
 
 #[test]
 fn revisions_just_at_a_limit_of_errors_hardly_ever_fail() {
     let at = Service::Failing(0.01);
-    check_false_alarms(&errors(Some(100), None), at, Some(at));
-    check_false_alarms(&errors(Some(100), None), at, None);
+    check_false_alarms(&errors(Some(100), None), at, Some(at), 20);
+    check_false_alarms(&errors(Some(100), None), at, None, 20);
+}
+
+/// Two requests per interval: nearly every interval looks at what the one before has seen.
+#[test]
+fn equal_revisions_hardly_ever_fail_with_few_requests_either() {
+    let equal = Service::Failing(0.2);
+    check_false_alarms(&errors(None, Some(0)), equal, Some(equal), 2);
+    let equal = Service::Even;
+    check_false_alarms(&latency(None, Some(0)), equal, Some(equal), 2);
 }
 
 #[test]
 fn equal_revisions_hardly_ever_fail_by_an_increase_of_latency() {
-    check_false_alarms(&latency(None, Some(0)), Service::Even, Some(Service::Even));
+    check_false_alarms(
+        &latency(None, Some(0)),
+        Service::Even,
+        Some(Service::Even),
+        20,
+    );
 }
 
 #[test]
 fn revisions_just_at_a_limit_of_latency_hardly_ever_fail() {
     let at = Service::Slow(0.05);
-    check_false_alarms(&latency(Some(limit()), None), at, Some(at));
+    check_false_alarms(&latency(Some(limit()), None), at, Some(at), 20);
 }
 
 /// The design's medians and 95th percentiles: 20 / 27, 66 / 115, 112 / 217, 310 / 616.
