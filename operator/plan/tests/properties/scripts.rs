@@ -110,7 +110,7 @@ impl Script {
         for gateway in gateways {
             for share in gateway.shares {
                 let token = self.world.token(&format!("iris-{}", share.revision));
-                let requests = each * share.weight as u64 / 100;
+                let requests = each * u64::from(share.weight.unsigned_abs()) / 100;
                 let thousandths = requests * (self.errors)(&token) + self.rest;
                 let errors = thousandths / 1000;
                 self.rest = thousandths % 1000;

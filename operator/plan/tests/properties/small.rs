@@ -69,7 +69,8 @@ fn key(world: &World) -> String {
         .map(|child| world.pods_of(child.rsplit('-').next().unwrap()))
         .collect();
     let routed = status.pointer("/conditions").and_then(Value::as_array);
-    let routed = routed.and_then(|all| all.iter().find(|c| c["type"] == "Routed"));
+    let is_routed = |c: &&Value| c.get("type").and_then(Value::as_str) == Some("Routed");
+    let routed = routed.and_then(|all| all.iter().find(is_routed));
     let gateways: Vec<_> = world
         .gateways
         .iter()
@@ -82,9 +83,9 @@ fn key(world: &World) -> String {
         })
         .collect();
     json!([
-        status["traffic"],
-        status["stable"],
-        status["target"],
+        status.get("traffic"),
+        status.get("stable"),
+        status.get("target"),
         [
             rollout("revision"),
             rollout("step"),
@@ -98,7 +99,7 @@ fn key(world: &World) -> String {
             is("checkedAt")
         ],
         pods,
-        routed.map(|routed| routed["status"].clone()),
+        routed.and_then(|routed| routed.get("status")),
         gateways,
         world.model.spec.restart_token,
         world

@@ -312,7 +312,7 @@ impl World {
             .map(|name| (name.clone(), self.token(name).starts_with("bad")))
             .collect();
         for (name, deployment) in &mut self.children.deployments {
-            let bad = bad[name];
+            let bad = bad.get(name) == Some(&true);
             let size = deployment.spec.as_ref().unwrap().replicas.unwrap();
             let status = deployment.status.get_or_insert_default();
             let mut replicas = status.replicas.unwrap_or(0);

@@ -126,8 +126,8 @@ mod tests {
 
     use super::*;
 
-    fn rejected(scaling: Scaling) -> String {
-        automatic(Some(&scaling), None).unwrap_err().to_string()
+    fn rejected(scaling: &Scaling) -> String {
+        automatic(Some(scaling), None).unwrap_err().to_string()
     }
 
     #[test]
@@ -152,13 +152,13 @@ mod tests {
             max: Some(2),
             ..Scaling::default()
         };
-        assert!(rejected(scaling).contains("at most spec.scaling.max"));
+        assert!(rejected(&scaling).contains("at most spec.scaling.max"));
         let idle_timeout = Some(Wire("1m".to_owned()));
         let scaling = Scaling {
             idle_timeout: idle_timeout.clone(),
             ..Scaling::default()
         };
-        assert!(rejected(scaling).contains("0 where spec.scaling.idleTimeout is given"));
+        assert!(rejected(&scaling).contains("0 where spec.scaling.idleTimeout is given"));
         let scaling = Scaling {
             min: Some(0),
             idle_timeout,
