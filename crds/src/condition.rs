@@ -19,8 +19,10 @@ pub enum ConditionType {
     Applied,
     /// The revision that the spec asks for serves alone.
     RolledOut,
-    /// There are as many replicas as asked for, or why not.
+    /// There are as many replicas as the load calls for, or why not.
     Scaled,
+    /// Every gateway obeys the present weights.
+    Routed,
     /// Not there yet, or waiting for something (only while true).
     Reconciling,
     /// A person must act (only while true).
@@ -29,12 +31,13 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order in which status lists them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ready,
         Self::Accepted,
         Self::Applied,
         Self::RolledOut,
         Self::Scaled,
+        Self::Routed,
         Self::Reconciling,
         Self::Stalled,
     ];
@@ -48,6 +51,7 @@ impl ConditionType {
             Self::Applied => "Applied",
             Self::RolledOut => "RolledOut",
             Self::Scaled => "Scaled",
+            Self::Routed => "Routed",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod analysis;
 mod batching;
 mod rollout;
 mod runtime;
@@ -21,14 +22,17 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use access::{Access, AccessMode};
+pub use analysis::{Analysis, ErrorRate, Latency, OnMaxHold};
 pub use batching::Batching;
-pub use rollout::{RollingUpdate, Rollout, Strategy};
+pub use rollout::{
+    Action, BlueGreen, Canary, CanaryStep, Decision, RollingUpdate, Rollout, Strategy,
+};
 pub use runtime::{Builtin, Effect, Engine, Operator, PullSecret, Resources, Runtime, Toleration};
 pub use scaling::{IN_FLIGHT, Scaling, Target, concurrency};
 pub use source::{ConfigMapSource, Credentials, Format, HttpSource, Model, PvcSource, Source};
 pub use status::{
-    FailureStatus, LimitedBy, ModelDeploymentStatus, RevisionRef, RevisionStatus, Role,
-    RolloutFailure, RolloutStatus, ScalingMode, ScalingStatus, Weight,
+    CheckStatus, CheckVerdict, FailureStatus, LimitedBy, ModelDeploymentStatus, RevisionRef,
+    RevisionStatus, Role, RolloutFailure, RolloutStatus, ScalingMode, ScalingStatus, Weight,
 };
 pub use traffic::{
     MAX_REQUEST_BYTES, QUEUE_BYTES, QUEUE_REQUESTS, QUEUE_TIMEOUT, Queue, REQUEST_TIMEOUT, Retry,
@@ -90,7 +94,7 @@ pub use traffic::{
         name = "New%",
         type_ = "integer",
         json_path = ".status.rollout.weight",
-        description = "Share of the ready pods that are of the new revision, in percent"
+        description = "Share of the requests that the new revision gets, in percent"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(

@@ -40,6 +40,8 @@ reasons! {
     ConfigMapNotFound,
     /// The PersistentVolumeClaim of the source does not exist.
     ClaimNotFound,
+    /// The revision that `spec.rollout.pin` names is not kept.
+    RevisionNotFound,
     /// The UsagePlan that an APIKey names does not exist: the gateway's plan for everybody holds.
     PlanNotFound,
 
@@ -90,17 +92,35 @@ reasons! {
     Progressing,
     /// The new revision's pods find no room: quota or nodes.
     WaitingForCapacity,
+    /// A step waits for enough requests, or for a verdict that is none yet.
+    Holding,
     /// `spec.rollout.paused` is true.
     Paused,
+    /// A step waits for a person's word: `spec.rollout.decision`.
+    AwaitingApproval,
+    /// The next step's weight is above `spec.rollout.canary.maxWeight`.
+    AtMaxWeight,
     /// The old revision is brought back.
     RollingBack,
     /// The new revision failed; the old one serves.
     RolledBack,
+    /// A person has taken the new revision back.
+    Aborted,
     /// The new revision failed and nothing was rolled back: there is no old one, or
     /// `rollout.autoRollback` is false.
     Failed,
+    /// `spec.rollout.pin` is served, whatever the rest of the spec says.
+    Pinned,
     /// The spec is not accepted, so nothing is rolled out.
     NotAccepted,
+
+    // Routed
+    /// Every gateway obeys the present weights.
+    AllGateways,
+    /// Not every gateway obeys the present weights yet, or says so.
+    GatewaysLagging,
+    /// There is no gateway that could obey weights.
+    NoGateway,
 
     // Scaled
     /// There are as many replicas as the load calls for, within `spec.scaling`.
@@ -150,12 +170,18 @@ reasons! {
     /// A pod was not ready within `runtime.startDeadline`, or a rollout made no progress within
     /// `rollout.progressDeadline`.
     StartTimeout,
+    /// The new revision is worse than `rollout.analysis` allows.
+    AnalysisFailed,
+    /// No verdict on the new revision within `rollout.analysis.maxHold`.
+    AnalysisInconclusive,
 
     // Revisions and further Events
     /// All pods of a revision are ready.
     Ready,
     /// A new revision was made.
     RevisionCreated,
+    /// Requests are divided in another way.
+    WeightChanged,
     /// More replicas are asked for.
     ScaledUp,
     /// Fewer replicas are asked for.

@@ -120,6 +120,84 @@ pub fn count_or_percent(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A share in percent: `1%`, `0.5%`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Percent(pub String);
+
+impl Percent {
+    /// Hundredths of a percent, at most 10000; `None` if the text has not the form that the schema asks
+    /// for.
+    #[must_use]
+    pub fn hundredths(&self) -> Option<u32> {
+        hundredths(&self.0).filter(|hundredths| *hundredths <= 10_000)
+    }
+}
+
+impl JsonSchema for Percent {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Percent".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 7,
+            "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$",
+        })
+    }
+}
+
+/// How much more, in percent of what it is compared with: `20%`, up to `9999%`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Increase(pub String);
+
+impl Increase {
+    /// Hundredths of a percent, at most 999999; `None` if the text has not the form that the schema asks
+    /// for.
+    #[must_use]
+    pub fn hundredths(&self) -> Option<u32> {
+        hundredths(&self.0)
+    }
+}
+
+impl JsonSchema for Increase {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Increase".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "maxLength": 8,
+            "pattern": r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,2})?%$",
+        })
+    }
+}
+
+/// `12.5%` as 1250: at most four digits before the point and two behind it.
+fn hundredths(text: &str) -> Option<u32> {
+    let text = text.strip_suffix('%')?;
+    let (whole, part) = text.split_once('.').unwrap_or((text, "00"));
+    let digits = |text: &str, most: usize| {
+        (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    if !digits(whole, 4) || !digits(part, 2) {
+        return None;
+    }
+    let scale = if part.len() == 1 { 10 } else { 1 };
+    Some(whole.parse::<u32>().ok()? * 100 + part.parse::<u32>().ok()? * scale)
+}
+
 /// Takes a type's own description out of its schema: the field's would be lost to it, and that one
 /// also says what is the default.
 pub fn without_description(schema: &mut Schema) {
@@ -180,6 +258,21 @@ mod tests {
             "", "s", "10", "-1s", "1.5s", "1m30s", "1d", "9999999s", "10 s", "١s",
         ] {
             check(bad, None);
+        }
+    }
+
+    #[test]
+    fn a_percentage_is_exact_to_a_hundredth() {
+        let percent = |text: &str| Percent(text.to_owned()).hundredths();
+        assert_eq!(percent("1%"), Some(100));
+        assert_eq!(percent("0.5%"), Some(50));
+        assert_eq!(percent("12.34%"), Some(1234));
+        assert_eq!(percent("100%"), Some(10_000));
+        assert_eq!(percent("101%"), None);
+        let increase = |text: &str| Increase(text.to_owned()).hundredths();
+        assert_eq!(increase("9999%"), Some(999_900));
+        for bad in ["", "%", "1", ".5%", "1.%", "1.234%", "-1%", "10000%", "١%"] {
+            assert_eq!(increase(bad), None, "{bad}");
         }
     }
 

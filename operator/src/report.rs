@@ -2,7 +2,7 @@
 //!
 //! Writes only, and only `/status` and Events. Called by each kind's `reconcile` at every exit.
 
-use aimass_crds::{APIKey, ModelDeployment, UsagePlan};
+use aimass_crds::{APIKey, ModelDeployment, ModelDeploymentStatus, UsagePlan};
 use aimass_plan::event::{EventKind, EventRecord};
 use aimass_plan::{key, model, usage_plan};
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ pub(crate) trait Reported: Subject + HasStatus {
     fn api(ctx: &Context, namespace: &str) -> Api<Self>;
     /// What changed, in the words of Events.
     fn events(before: &Self::Status, after: &Self::Status) -> Vec<EventRecord>;
+    /// Whether others act upon what changes: then it must not be written over a newer object than the one it was decided by.
+    fn commands(before: &Self::Status, after: &Self::Status) -> bool;
     /// The status of an object that does not decode.
     fn undecodable(
         metadata: &ObjectMeta,
@@ -43,13 +45,16 @@ pub(crate) trait Reported: Subject + HasStatus {
 }
 
 macro_rules! reported {
-    ($kind:ty, $plan:ident, $api:expr) => {
+    ($kind:ty, $plan:ident, $api:expr, $commands:expr) => {
         impl Reported for $kind {
             fn api(ctx: &Context, namespace: &str) -> Api<Self> {
                 $api(ctx, namespace)
             }
             fn events(before: &Self::Status, after: &Self::Status) -> Vec<EventRecord> {
                 $plan::events(before, after)
+            }
+            fn commands(before: &Self::Status, after: &Self::Status) -> bool {
+                $commands(before, after)
             }
             fn undecodable(
                 metadata: &ObjectMeta,
@@ -63,11 +68,19 @@ macro_rules! reported {
     };
 }
 
-reported!(ModelDeployment, model, Context::api);
-reported!(APIKey, key, Context::api);
-reported!(UsagePlan, usage_plan, |ctx: &Context, _namespace: &str| {
-    ctx.api_of_cluster()
-});
+reported!(ModelDeployment, model, Context::api, is_other_traffic);
+reported!(APIKey, key, Context::api, |_: &_, _: &_| false);
+reported!(
+    UsagePlan,
+    usage_plan,
+    |ctx: &Context, _namespace: &str| ctx.api_of_cluster(),
+    |_: &_, _: &_| false
+);
+
+/// Gateways send requests by it.
+fn is_other_traffic(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> bool {
+    before.traffic_version != after.traffic_version
+}
 
 /// Writes `status` unless the object has it already.
 pub(crate) async fn report<K>(ctx: &Context, object: &K, status: K::Status) -> Result<(), Error>
@@ -79,7 +92,10 @@ where
     if before == status {
         return Ok(());
     }
-    let patch = patch::<K>(object.meta(), &status);
+    let mut patch = patch::<K>(object.meta(), &status);
+    if K::commands(&before, &status) {
+        patch["metadata"]["resourceVersion"] = json!(object.meta().resource_version);
+    }
     let name = object.name_any();
     let namespace = object.namespace().unwrap_or_default();
     let params = PatchParams::apply(MANAGER).force();
@@ -111,7 +127,8 @@ fn patch<K: Reported>(metadata: &ObjectMeta, status: impl Serialize) -> Value {
     })
 }
 
-/// An object that is gone, or was replaced by one of the same name, needs no report.
+/// An object that is gone, or was replaced by one of the same name, needs no report; a newer one gets
+/// its own, because the watch brings it.
 fn tolerate<K: Reported>(name: &str, error: kube::Error) -> Result<(), Error> {
     let resource = resource_of::<K>(&());
     match cause(&error) {
@@ -120,7 +137,7 @@ fn tolerate<K: Reported>(name: &str, error: kube::Error) -> Result<(), Error> {
                 object.resource = resource,
                 object.name = name,
                 error = said(&error),
-                "gone; nothing is reported"
+                "gone or newer; nothing is reported"
             );
             Ok(())
         }
@@ -228,7 +245,6 @@ fn where_it_fails<K: Reported>(object: &DynamicObject) -> Option<String> {
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "literals are passed")]
 mod tests {
-    use aimass_crds::ModelDeploymentStatus;
     use kube::Resource;
 
     use super::*;
@@ -323,8 +339,22 @@ mod tests {
         assert_eq!(asked.body["metadata"]["uid"], "u");
         assert_eq!(asked.body["status"], json!({"replicas": 3}));
         assert_eq!(asked.body.get("spec"), None);
+        assert_eq!(asked.body["metadata"].get("resourceVersion"), None);
         let newest = ctx.caches.models.overlay.newest(&model());
         assert_eq!(newest.metadata.resource_version.as_deref(), Some("9"));
+    }
+
+    #[tokio::test]
+    async fn shares_are_written_for_exactly_the_version_that_they_were_decided_by() {
+        let shares = ModelDeploymentStatus {
+            traffic_version: Some(1),
+            ..status(2)
+        };
+        let answer = serde_json::to_value(model()).unwrap();
+        let (ctx, transcript) = context([(200, answer)]);
+        report(&ctx, &model(), shares).await.unwrap();
+        let metadata = &transcript.all()[0].body["metadata"];
+        assert_eq!(metadata["resourceVersion"], "7");
     }
 
     #[tokio::test]

@@ -93,7 +93,7 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailureStatus>,
 
-    /// Ready, Accepted, Applied, RolledOut, Scaled, and while true Reconciling and Stalled.
+    /// Ready, Accepted, Applied, RolledOut, Scaled, Routed, and while true Reconciling and Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -249,18 +249,47 @@ pub struct RolloutStatus {
     /// When the rollout began.
     pub started_at: Time,
 
-    /// The highest number of its pods that were ready at once so far. 0: capacity is coming up.
+    /// Which attempt it is: counted up by each Retry.
+    #[serde(default = "first")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt: i32,
+
+    /// The step that it has come to, counted from 1. 0: its first pods come up.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub step: i32,
 
-    /// Since when the step is what it is: where progressDeadline counts from. Absent: the clock
-    /// stands still (paused, suspended, not accepted).
+    /// Since when every gateway obeys the step's weight: what the step's duration counts from. Absent:
+    /// not all do yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_started_at: Option<Time>,
 
-    /// The share of the ready pods that are of this revision, in percent.
+    /// Since when a further ready pod is waited for: what progressDeadline counts from. Absent: the
+    /// clock stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progressed_at: Option<Time>,
+
+    /// The highest number of its pods that were ready at once so far.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub ready_pods: i32,
+
+    /// The share of the requests that it is to have by now, in percent.
     #[schemars(range(min = 0, max = 100))]
     pub weight: i32,
+
+    /// The listed steps that have passed and are not judged again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(range(min = 1, max = 20)))]
+    pub passed: Vec<i32>,
+
+    /// When it was last judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Time>,
+
+    /// What was said of it then, limit by limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 6))]
+    pub checks: Vec<CheckStatus>,
 
     /// Why the rollout failed. Absent: it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -271,6 +300,11 @@ pub struct RolloutStatus {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutFailure {
+    /// The attempt that failed: what a Retry names.
+    #[serde(default = "first")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub attempt: i32,
+
     /// When it was noticed.
     pub time: Time,
 
@@ -286,6 +320,54 @@ pub struct RolloutFailure {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub pod: Option<String>,
+}
+
+/// Of a status from before attempts were counted.
+fn first() -> i32 {
+    1
+}
+
+/// What is said of a new revision with regard to one limit.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckStatus {
+    /// The limit, as a path below spec.rollout.analysis.
+    #[schemars(length(max = 32))]
+    pub metric: String,
+
+    /// Pass, Hold (too few requests) or Fail (beyond it; twice running fails the revision).
+    pub verdict: CheckVerdict,
+
+    /// How many requests on the new revision that is judged from.
+    #[schemars(range(min = 0, max = 9_007_199_254_740_991_i64))]
+    pub requests: i64,
+
+    /// The new revision's figure. Absent: there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub new: String,
+
+    /// The stable revision's figure. Absent: there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub stable: String,
+
+    /// The limit's value.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 32))]
+    pub limit: String,
+}
+
+/// What is said with regard to one limit.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[schemars(transform = crate::scalars::without_description)]
+pub enum CheckVerdict {
+    /// Within it.
+    Pass,
+    /// Within it, by too few requests.
+    Hold,
+    /// Beyond it.
+    Fail,
 }
 
 /// A failure of pods.

@@ -5,10 +5,12 @@
 //! the result.
 //!
 //! In order: [`valid`] refuses what breaks a rule; `source` and `history` say which revision the
-//! spec asks for and which exist; `rollout` gives each a size; `objects` and `prune` turn that into
-//! writes; `drift` finds those that are needed. [`scale`] stands beside them: it is asked each second
-//! how many replicas there shall be, whether or not anything else has changed.
+//! spec asks for and which exist; `size` says how many pods there shall be, `rollout` gives each
+//! revision some of them and a share of the requests; `objects` and `prune` turn that into writes;
+//! `drift` finds those that are needed. [`scale`] stands beside them: it is asked each second how many
+//! replicas the load calls for, whether or not anything else has changed.
 
+pub mod analysis;
 mod canonical;
 mod config_map;
 mod controller_revision;
@@ -18,6 +20,7 @@ mod drift;
 mod events;
 mod facts;
 mod failure;
+mod gateways;
 mod history;
 mod labels;
 mod names;
@@ -41,10 +44,12 @@ mod service;
 mod size;
 mod source;
 mod status;
+mod traffic;
 pub mod valid;
 
 pub use events::events;
 pub use failure::{VOLUME_WAIT, waits_for_volumes};
+pub use gateways::Routed;
 pub use next::next;
 pub use observed::{
     Children, Container, Counts, Gateway, Observed, Platform, Pod, Recommended, Reference, Signals,
@@ -52,7 +57,7 @@ pub use observed::{
 };
 pub use outlook::{
     Accepted, Decided, Failed, Outlook, PodFailure, Progress, RevisionFailure, RevisionOutlook,
-    RolloutMemory, Scaling,
+    RolloutMemory, Scaling, Wait,
 };
 pub use planned::{Applied, ChildKind, Desired, Failure, Object, Plan, Prune, Write};
 pub use planner::plan;

@@ -4,6 +4,12 @@
     reason = "helpers of tests are tests; clippy allows both in functions marked as such only"
 )]
 
+#[path = "properties/rollouts.rs"]
+mod rollouts;
+#[path = "properties/scripts.rs"]
+mod scripts;
+#[path = "properties/small.rs"]
+mod small;
 #[path = "properties/world.rs"]
 mod world;
 
@@ -40,6 +46,18 @@ enum Edit {
     Gateway(bool),
 }
 
+/// The same without what belongs to one strategy.
+fn plain(rollout: &Rollout) -> Rollout {
+    Rollout {
+        strategy: None,
+        rolling_update: None,
+        canary: None,
+        blue_green: None,
+        analysis: None,
+        ..rollout.clone()
+    }
+}
+
 fn edit(world: &mut World, edit: &Edit) {
     let spec = &mut world.model.spec;
     let portions = |surge: String, unavailable: String| RollingUpdate {
@@ -51,16 +69,16 @@ fn edit(world: &mut World, edit: &Edit) {
         Edit::Token(token) => spec.restart_token = Some((*token).to_owned()),
         Edit::Replicas(replicas) => spec.replicas = Some(*replicas),
         Edit::Portions(surge, unavailable) => {
-            rollout.strategy = None;
+            *rollout = plain(rollout);
             rollout.rolling_update = Some(portions(surge.to_string(), unavailable.to_string()));
         }
         Edit::Percent(percent) => {
-            rollout.strategy = None;
+            *rollout = plain(rollout);
             rollout.rolling_update = Some(portions(format!("{percent}%"), "0".to_owned()));
         }
         Edit::Recreate => {
+            *rollout = plain(rollout);
             rollout.strategy = Some(Way::Recreate);
-            rollout.rolling_update = None;
         }
         Edit::Paused(paused) => rollout.paused = Some(*paused),
         Edit::AutoRollback(auto) => rollout.auto_rollback = Some(*auto),

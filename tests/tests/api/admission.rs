@@ -277,6 +277,92 @@ fn of_scaling() -> Vec<Row> {
     ]
 }
 
+/// The same of rollouts that are watched.
+fn of_rollouts() -> Vec<Row> {
+    let at = "/spec/rollout";
+    let canary = |steps: Value| json!({"strategy": "Canary", "canary": {"steps": steps}});
+    let analysis = |analysis: Value| json!({"strategy": "BlueGreen", "analysis": analysis});
+    let decision = |action: &str| json!({"decision": {"revision": "7f3k2q5d", "action": action}});
+    let lengths = [
+        (
+            "/spec/rollout/analysis/interval",
+            "must be between 5s and 1h",
+        ),
+        (
+            "/spec/rollout/analysis/maxHold",
+            "must be between 1m and 720h",
+        ),
+        (
+            "/spec/rollout/analysis/latencyP95/max",
+            "must be between 1ms and 1h",
+        ),
+    ];
+    let rising = "weights must rise from step to step";
+    let limit = "at least one of max, maxIncrease must be set";
+    let mut rows = vec![
+        ok(
+            at,
+            canary(json!([{"weight": 5}, {"weight": 50, "approval": true}])),
+        ),
+        bad(at, canary(json!([{"weight": 50}, {"weight": 5}])), rising),
+        bad(at, canary(json!([{"weight": 5}, {"weight": 5}])), rising),
+        bad(at, canary(json!([])), "spec.rollout.canary.steps"),
+        bad(
+            at,
+            canary(json!([{"weight": 5, "duration": "169h"}])),
+            "must be between 0s and 168h",
+        ),
+        bad(at, canary(json!([{"weight": 100}])), "weight"),
+        bad(at, json!({"canary": {}}), "canary needs strategy: Canary"),
+        bad(
+            at,
+            json!({"strategy": "Canary", "blueGreen": {}}),
+            "blueGreen needs strategy: BlueGreen",
+        ),
+        bad(
+            at,
+            json!({"analysis": {"errorRate": {"max": "1%"}}}),
+            "analysis needs strategy: Canary or BlueGreen",
+        ),
+        ok(
+            at,
+            analysis(json!({"errorRate": {"max": "0.5%", "maxIncrease": "1%"}})),
+        ),
+        bad(
+            at,
+            analysis(json!({})),
+            "at least one of errorRate, latencyP95, latencyP99 must be set",
+        ),
+        bad(at, analysis(json!({"errorRate": {}})), limit),
+        bad(at, analysis(json!({"latencyP99": {}})), limit),
+        bad(
+            at,
+            analysis(json!({"errorRate": {"max": "101%"}})),
+            "errorRate.max",
+        ),
+        bad(
+            at,
+            analysis(json!({"errorRate": {"max": "1%"}, "onMaxHold": "Promote"})),
+            "onMaxHold needs maxHold",
+        ),
+        ok(at, decision("Abort")),
+        bad(at, decision("Continue"), "action: Continue needs step"),
+        bad(at, decision("Retry"), "action: Retry needs attempt"),
+        bad(at, decision("Hope"), "spec.rollout.decision.action"),
+        ok(at, json!({"pin": "7f3k2q5d"})),
+        bad(at, json!({"pin": "latest"}), "spec.rollout.pin"),
+    ];
+    rows.extend(lengths.map(|(path, message)| {
+        let whole = json!({
+            "strategy": "Canary",
+            "analysis": {"interval": "30s", "maxHold": "1h", "latencyP95": {"max": "1s"}},
+        });
+        let pointer = path.strip_prefix(at).unwrap_or_default();
+        bad(at, models::with(whole, pointer, json!("999h")), message)
+    }));
+    rows
+}
+
 fn key() -> Value {
     json!({
         "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey", "metadata": {"name": "ana"},
@@ -420,7 +506,7 @@ fn forms() -> Vec<Row> {
         bad("/spec/rollout/history", json!(7), "spec.rollout.history"),
         bad(
             "/spec/rollout/strategy",
-            json!("Canary"),
+            json!("Magic"),
             "spec.rollout.strategy",
         ),
         bad("/spec/model", Value::Null, "spec.model"),
@@ -483,6 +569,7 @@ async fn check(good: Value, rows: Vec<Row>) -> BTreeSet<&'static str> {
 async fn c26_each_rule_is_kept_and_broken_by_an_example() {
     let mut broken = check(models::model("iris", 1), rules()).await;
     broken.extend(check(models::model("iris", 1), of_scaling()).await);
+    broken.extend(check(models::model("iris", 1), of_rollouts()).await);
     broken.extend(check(key(), of_keys()).await);
     broken.extend(check(plan(), of_plans()).await);
     // No rule without an example: each message of the schema was heard.

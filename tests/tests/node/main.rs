@@ -13,6 +13,7 @@ mod examples;
 mod gateway;
 mod misoperation;
 mod platform;
+mod rollouts;
 mod scaling;
 mod steady;
 mod world;

@@ -6,19 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aimass_tests::client::Caller;
-use aimass_tests::cluster::{Everywhere, Namespace};
-use aimass_tests::gateway::Gateway;
-use aimass_tests::operator::Settings;
-use aimass_tests::workload::Run;
-use aimass_tests::{eventually, load, models};
+use aimass_tests::cluster::Namespace;
+use aimass_tests::{eventually, models};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{doubled, run, serve, turn};
+use crate::world::{Gated, doubled, hundred_a_second, public_model, serve, turn};
 
 /// From the first request to a sleeping model until its answer: an image and a model that are there, on a machine that has
 /// other things to do. What is promised is measured by `cargo xtask bench scale`.
@@ -26,46 +22,12 @@ const AWAKE: Duration = Duration::from_secs(10);
 /// After `idleTimeout` of 10 s: a window of 6 s must have been seen, and the pod ends.
 const ASLEEP: Duration = Duration::from_secs(45);
 
-/// A namespace with gateways whose signals its operator reads.
-struct Scaled {
-    run: Run,
-    gateway: Gateway,
-    rights: Everywhere,
-}
-
-impl Scaled {
-    async fn start(test: &str) -> Self {
-        let settings = Settings {
-            reads_signals: true,
-            ..Settings::default()
-        };
-        let run = run(test, settings).await;
-        // Whose token a gateway has, only the cluster knows.
-        let rights = run.ns.grant_signals().await;
-        let gateway = Gateway::install(&run.ns).await;
-        Self {
-            run,
-            gateway,
-            rights,
-        }
-    }
-
-    async fn end(self) {
-        self.gateway.remove().await;
-        self.rights.revoke().await;
-    }
-}
-
 /// A model that everybody may call, scaled as `scaling` says.
 fn model(scaling: &Value) -> Value {
-    let mut model = models::model("iris", 1);
+    let mut model = public_model(1);
     let spec = model["spec"].as_object_mut().expect("a model has a spec");
     spec.remove("replicas");
     spec.insert("scaling".to_owned(), scaling.clone());
-    spec.insert("access".to_owned(), json!({"mode": "Public"}));
-    let resources =
-        json!({"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}});
-    spec.insert("runtime".to_owned(), json!({"resources": resources}));
     model
 }
 
@@ -88,13 +50,6 @@ async fn becomes(ns: &Namespace, kind: &str, reason: &str, replicas: i64, within
     eventually(within, &format!("{kind} becomes {reason}"), look).await;
 }
 
-/// Sends a hundred requests a second, until it is over.
-async fn hundred_a_second(caller: Caller, over: Arc<AtomicBool>) -> load::Report {
-    let more = move |_| !over.load(Ordering::Relaxed);
-    let send = move |number| doubled(caller.clone(), number);
-    load::run(Duration::from_millis(10), more, send).await
-}
-
 /// Waits until no pod of the model is left, not even one that ends.
 async fn ended(ns: &Namespace) {
     let pods: Api<Pod> = ns.api();
@@ -109,7 +64,7 @@ async fn ended(ns: &Namespace) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
-    let world = Scaled::start("zero").await;
+    let world = Gated::start("zero").await;
     let ns = &world.run.ns;
     let scaling = json!({"min": 0, "max": 2, "window": "6s", "idleTimeout": "10s"});
     serve(ns, &model(&scaling)).await;
@@ -134,7 +89,7 @@ async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_come_with_the_load_and_go_without_it() {
     let _turn = turn().await;
-    let world = Scaled::start("load").await;
+    let world = Gated::start("load").await;
     let ns = &world.run.ns;
     // 100 requests a second call for three pods of 40.
     let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
@@ -153,7 +108,7 @@ async fn pods_come_with_the_load_and_go_without_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_starts_anew_takes_nothing_away() {
-    let mut world = Scaled::start("again").await;
+    let mut world = Gated::start("again").await;
     let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
     serve(&world.run.ns, &model(&scaling)).await;
     let over = Arc::new(AtomicBool::new(false));

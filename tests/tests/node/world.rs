@@ -1,15 +1,17 @@
 //! What the tests of this lane share: a model that is served for real, and a caller of it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aimass_tests::args::repository;
 use aimass_tests::client::Caller;
-use aimass_tests::cluster::{Cluster, Namespace};
-use aimass_tests::eventually;
-use aimass_tests::models;
+use aimass_tests::cluster::{Cluster, Everywhere, Namespace};
+use aimass_tests::gateway::Gateway;
 use aimass_tests::operator::Settings;
 use aimass_tests::workload::Run;
+use aimass_tests::{eventually, load, models};
 use k8s_openapi::api::core::v1::Service;
 use kube::Api;
 use serde_json::{Value, json};
@@ -103,4 +105,52 @@ pub(crate) async fn caller(ns: &Namespace, name: &str) -> Caller {
 pub(crate) async fn stable(ns: &Namespace, name: &str) -> String {
     let object = models::api(ns).get(name).await.expect("the model is there");
     models::text(&object, "/status/stable/revision").to_owned()
+}
+
+/// The linear model `iris`, small, for everybody to call.
+pub(crate) fn public_model(replicas: i32) -> Value {
+    let mut model = models::model("iris", replicas);
+    let spec = model["spec"].as_object_mut().expect("a model has a spec");
+    spec.insert("access".to_owned(), json!({"mode": "Public"}));
+    let resources =
+        json!({"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}});
+    spec.insert("runtime".to_owned(), json!({"resources": resources}));
+    model
+}
+
+/// Sends a hundred requests a second, until it is over.
+pub(crate) async fn hundred_a_second(caller: Caller, over: Arc<AtomicBool>) -> load::Report {
+    let more = move |_| !over.load(Ordering::Relaxed);
+    let send = move |number| doubled(caller.clone(), number);
+    load::run(Duration::from_millis(10), more, send).await
+}
+
+/// A namespace with gateways whose signals its operator reads.
+pub(crate) struct Gated {
+    pub(crate) run: Run,
+    pub(crate) gateway: Gateway,
+    rights: Everywhere,
+}
+
+impl Gated {
+    pub(crate) async fn start(test: &str) -> Self {
+        let settings = Settings {
+            reads_signals: true,
+            ..Settings::default()
+        };
+        let run = run(test, settings).await;
+        // Whose token a gateway has, only the cluster knows.
+        let rights = run.ns.grant_signals().await;
+        let gateway = Gateway::install(&run.ns).await;
+        Self {
+            run,
+            gateway,
+            rights,
+        }
+    }
+
+    pub(crate) async fn end(self) {
+        self.gateway.remove().await;
+        self.rights.revoke().await;
+    }
 }

@@ -256,15 +256,19 @@ fn t12_every_reason_that_asks_for_something_says_what() {
         Reason::UpToDate,
         Reason::Serving,
         Reason::Complete,
+        Reason::Idle,
+        Reason::Waking,
+        Reason::AllGateways,
+        Reason::WithinLimits,
         Reason::FixedReplicas,
         Reason::Ready,
         Reason::Active,
         Reason::RevisionCreated,
+        Reason::WeightChanged,
         Reason::ScaledUp,
         Reason::ScaledDown,
         Reason::ScaledToZero,
         Reason::WokenUp,
-        Reason::WithinLimits,
     ];
     let page = std::fs::read_to_string(root().join("docs/troubleshooting.md")).unwrap_or_default();
     let silent =

@@ -29,9 +29,12 @@ pub fn events(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> 
         let now = of.find(&after.conditions)?;
         transition(of.find(&before.conditions), now, before)
     });
-    let further = [revision_created(before, after), scaled(before, after)]
-        .into_iter()
-        .flatten();
+    let further = [
+        revision_created(before, after),
+        weight_changed(before, after),
+        scaled(before, after),
+    ];
+    let further = further.into_iter().flatten();
     let mut seen = BTreeSet::new();
     conditions
         .chain(further)
@@ -60,7 +63,16 @@ fn transition(
         // the first revision has nothing that it could replace
         Reason::Complete if status.stable.is_some() => EventKind::Normal,
         Reason::Valid | Reason::UpToDate if recovered => EventKind::Normal,
-        Reason::Suspended | Reason::AtZero | Reason::Paused if now.status != "True" => {
+        Reason::Suspended
+        | Reason::AtZero
+        | Reason::Paused
+        | Reason::AwaitingApproval
+        | Reason::AtMaxWeight
+        | Reason::Holding
+        | Reason::Aborted
+        | Reason::Pinned
+            if now.status != "True" =>
+        {
             EventKind::Normal
         }
         // on their way, or the shadow of another condition
@@ -108,6 +120,39 @@ fn revision_created(
             "revision {} (number {}) from {}",
             made.name, made.number, made.model
         )),
+    })
+}
+
+/// The first share of all is no news: that it serves is told.
+fn weight_changed(
+    before: &ModelDeploymentStatus,
+    after: &ModelDeploymentStatus,
+) -> Option<EventRecord> {
+    if before.traffic.is_empty() || after.traffic.is_empty() || before.traffic == after.traffic {
+        return None;
+    }
+    let of = |status: &ModelDeploymentStatus, revision: &str| {
+        let weight = status.traffic.iter().find(|w| w.revision == revision);
+        weight.map_or(0, |weight| weight.weight)
+    };
+    let gone = before
+        .traffic
+        .iter()
+        .filter(|weight| of(after, &weight.revision) == 0);
+    let changes: Vec<String> = after
+        .traffic
+        .iter()
+        .chain(gone)
+        .map(|weight| {
+            let revision = &weight.revision;
+            let (from, to) = (of(before, revision), of(after, revision));
+            format!("revision {revision} from {from} to {to} % of the requests")
+        })
+        .collect();
+    Some(EventRecord {
+        reason: Reason::WeightChanged,
+        kind: EventKind::Normal,
+        note: bounded(&changes.join(", ")),
     })
 }
 

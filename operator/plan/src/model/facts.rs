@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 
 use super::history::Known;
@@ -22,6 +23,8 @@ pub(crate) struct Pods {
     pub(crate) ready: i32,
     /// Whether any pod is left, also one that ends.
     pub(crate) any: bool,
+    /// Since when too few are ready, as Kubernetes says; `None`: enough are, or it does not say.
+    pub(crate) unavailable: Option<Timestamp>,
 }
 
 /// The pods of all revisions that exist, by revision.
@@ -61,5 +64,13 @@ pub(crate) fn of(deployment: &Deployment) -> Pods {
         present,
         ready: ready.clamp(0, size),
         any: present > 0 || size > 0,
+        unavailable: unavailable(deployment),
     }
+}
+
+fn unavailable(deployment: &Deployment) -> Option<Timestamp> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let available = conditions.iter().find(|c| c.type_ == "Available")?;
+    let since = available.last_transition_time.as_ref()?;
+    (available.status == "False").then_some(since.0)
 }

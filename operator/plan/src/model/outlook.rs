@@ -4,10 +4,15 @@
 //! [`super::next()`]. Everything that depends on time is decided here, so that a status never changes
 //! because a clock moved.
 
-use aimass_crds::model_deployment::{LimitedBy, RevisionRef, Role, ScalingMode};
+use std::collections::BTreeSet;
+
+use aimass_crds::model_deployment::{LimitedBy, RevisionRef, Role, ScalingMode, Weight};
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use serde::Serialize;
+
+use super::analysis::CheckResult;
+use super::gateways::Routed;
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,6 +44,12 @@ pub struct Decided {
     pub rollout: Option<RolloutMemory>,
     /// How far it is.
     pub progress: Progress,
+    /// What it waits for.
+    pub wait: Option<Wait>,
+    /// The share of each revision in the requests, the newest first.
+    pub traffic: Vec<Weight>,
+    /// How many gateways obey it.
+    pub routed: Routed,
     /// What keeps pods from getting ready, of the revision that matters most.
     pub failure: Option<RevisionFailure>,
     /// When time alone will change something.
@@ -141,19 +152,43 @@ pub struct RevisionFailure {
 pub struct RolloutMemory {
     /// The revision that is rolled out.
     pub revision: String,
+    /// Counted up by each Retry, from 1.
+    pub attempt: i32,
     /// When it began.
     pub started: Timestamp,
-    /// The highest number of its pods ready at once so far.
+    /// The step that it has come to, from 1; 0 before the first.
     pub step: i32,
-    /// Since when; `None`: the clock stands still.
+    /// Since when all gateways obey the step's weight; `None`: they do not yet.
     pub step_started: Option<Timestamp>,
-    /// Why it failed.
+    /// Since when a further ready pod is waited for; `None`: the clock stands still.
+    pub progressed: Option<Timestamp>,
+    /// The highest number of its pods ready at once so far.
+    pub ready: i32,
+    /// The share of the requests that it is to have by now.
+    pub weight: i32,
+    /// The listed steps that are not judged again.
+    pub passed: BTreeSet<i32>,
+    /// When it was last judged in this step.
+    pub checked: Option<Timestamp>,
+    /// What was said of it then.
+    pub checks: Vec<CheckResult>,
+    /// Why it failed, or the attempt before it did.
     pub failure: Option<Failed>,
+}
+
+impl RolloutMemory {
+    /// Why the present attempt failed.
+    pub(crate) fn failed(&self) -> Option<&Failed> {
+        let failure = self.failure.as_ref();
+        failure.filter(|failure| failure.attempt >= self.attempt)
+    }
 }
 
 /// Why a rollout failed, and since when that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failed {
+    /// Which attempt did.
+    pub attempt: i32,
     /// When it was noticed.
     pub time: Timestamp,
     /// What failed.
@@ -162,6 +197,48 @@ pub struct Failed {
     pub message: String,
     /// The pod it was seen on.
     pub pod: Option<String>,
+}
+
+/// What a rollout waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub enum Wait {
+    /// Ready pods of the new revision, before it gets a share of the requests.
+    Pods {
+        /// The share.
+        weight: i32,
+        /// How many it needs.
+        want: i32,
+    },
+    /// Gateways that do not obey its share yet, or do not say so.
+    Gateways,
+    /// A step that is watched for a while.
+    Watched {
+        /// From 1.
+        step: i32,
+        /// For how long at least.
+        seconds: u64,
+    },
+    /// A verdict that is none yet.
+    Verdict {
+        /// From 1.
+        step: i32,
+        /// Requests that are enough for one.
+        want: u32,
+        /// There is nobody who counts requests.
+        nobody_counts: bool,
+    },
+    /// A person's word.
+    Approval {
+        /// From 1.
+        step: i32,
+    },
+    /// A greater `maxWeight`.
+    MaxWeight {
+        /// The next step's share.
+        weight: i32,
+    },
+    /// Pods of a revision that is neither the old nor the new one.
+    Leaving,
 }
 
 /// How far a rollout is: the reason of `RolledOut`.
@@ -175,14 +252,26 @@ pub enum Progress {
     Progressing,
     /// The target's pods find no room.
     WaitingForCapacity,
+    /// Gateways do not take over the weights.
+    GatewaysLagging,
+    /// No verdict on the target yet.
+    Holding,
     /// By `rollout.paused`.
     Paused,
+    /// A step waits for a person.
+    AwaitingApproval,
+    /// The next step's weight is above `maxWeight`.
+    AtMaxWeight,
     /// The stable revision is brought back.
     RollingBack,
     /// The stable revision is back.
     RolledBack,
+    /// A person took the target back.
+    Aborted,
     /// The target failed and stays.
     Failed,
+    /// A revision serves by `rollout.pin`.
+    Pinned,
     /// By `suspend`.
     Suspended,
     /// The spec's references do not resolve.

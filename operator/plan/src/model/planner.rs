@@ -10,7 +10,8 @@ use aimass_crds::model_deployment::{RevisionRef, Role, ScalingMode};
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 
-use super::facts::{self, Pods};
+use super::facts;
+use super::gateways::Gateways;
 use super::history::{self, Known};
 use super::objects::{Kept, Once, Policy, objects};
 use super::observed::{Observed, Platform, Pod, Signals};
@@ -18,7 +19,6 @@ use super::outlook::{
     Accepted, Decided, Outlook, PodFailure, RevisionFailure, RevisionOutlook, Scaling,
 };
 use super::planned::Plan;
-use super::remembered::Remembered;
 use super::size::{Size, size};
 use super::source::{self, Content, Resolved};
 use super::valid::{Rejection, Valid, valid};
@@ -42,7 +42,7 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
     let mut history = history::known(&valid.name, &observed.children);
     let wanted = wanted(&valid, observed, &history)?;
     let pods = facts::pods(&valid.name, &history, &observed.children, &observed.pods);
-    let memory = remembered::read(model.status.as_ref(), &history, &pods);
+    let read = remembered::read(model.status.as_ref(), &history, &pods);
     let troubles = troubles(&valid, observed, &history);
     let before = model
         .status
@@ -51,21 +51,27 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
     let size = size(&valid, &observed.signals, before);
 
     let order: Vec<String> = history.iter().map(|known| known.name.clone()).collect();
-    let target = wanted.target.as_ref().map(|target| target.name.as_str());
-    let decision = rollout::next(
-        &rollout::Facts {
-            desired: to_roll_out(&size, target, &memory),
-            suspended: valid.suspended,
-            rules: &valid.rollout,
-            target,
-            refused: wanted.refused.as_ref(),
-            failing: target.and_then(|target| troubles.failures.get(target)),
-            pods: &pods,
-            order: &order,
+    let facts = rollout::Facts {
+        desired: size.desired,
+        fixed: size.mode != ScalingMode::Automatic,
+        suspended: valid.suspended,
+        rules: &valid.rollout,
+        target: wanted.target.as_ref().map(|target| target.name.as_str()),
+        refused: wanted.refused.as_ref(),
+        failures: &troubles.failures,
+        pods: &pods,
+        order: &order,
+        gateways: Gateways {
+            signals: &observed.signals,
+            version: read.memory.version,
+            obeyed_since: read.obeyed_since,
+            lagging_since: read.lagging_since,
         },
-        &memory,
-        seconds(observed.now),
-    );
+        request_timeout: valid.traffic.request_timeout,
+        is_lost: read.is_lost,
+    };
+    let decision = rollout::next(&facts, &read.memory, seconds(observed.now));
+    let routed = facts.gateways.routed(decision.memory.version);
     let target = wanted.target.as_ref().map(reference);
     if let Some(known) = wanted.target.filter(|_| wanted.refused.is_none()) {
         history.retain(|other| other.name != known.name);
@@ -87,9 +93,11 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         .map(|known| {
             let size = decision.sizes.get(&known.name).copied().unwrap_or(0);
             let pods = pods.get(&known.name).copied().unwrap_or_default();
+            let share = decision.memory.traffic.of(&known.name);
+            let serves = size > 0 || share > 0 || pods.any;
             outlook_of(
                 known,
-                (size, roles.of(known, size, pods)),
+                (size, roles.of(known, serves)),
                 troubles.failures.get(&known.name),
             )
         })
@@ -128,12 +136,18 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
         .min();
     let outlook = Outlook::Serving(Box::new(Decided {
         accepted: wanted.accepted,
-        scaling: scaling(&valid, size),
+        scaling: scaling(&valid, size, decision.proves),
         target,
         stable,
         revisions: kept,
         rollout: decision.memory.rollout,
         progress: decision.progress,
+        wait: decision.wait,
+        traffic: decision
+            .memory
+            .traffic
+            .written(history.iter().map(|k| k.name.as_str())),
+        routed,
         failure,
         wake_at,
         url: names::url(&valid, observed.platform.gateway_url.as_deref()),
@@ -146,21 +160,6 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
     })
 }
 
-/// How many pods the rollout divides: one at least while a new revision has to prove itself, although
-/// nobody calls the model.
-fn to_roll_out(size: &Size, target: Option<&str>, memory: &Remembered) -> i32 {
-    let failed = |target: &str| {
-        let rollout = memory.rollout.as_ref().filter(|r| r.revision == target);
-        rollout.is_some_and(|rollout| rollout.failure.is_some())
-    };
-    let is_new = |target: &str| memory.stable.as_deref() != Some(target);
-    let proves = target.is_some_and(|target| is_new(target) && !failed(target));
-    match size.mode {
-        ScalingMode::Automatic if proves => size.desired.max(1),
-        _ => size.desired,
-    }
-}
-
 /// Whether pods go one by one when nodes are emptied. Where the load says how many there are, that is
 /// settled for all numbers: it would come and go with them.
 fn budget(valid: &Valid, signals: &Signals, size: &Size) -> bool {
@@ -168,7 +167,8 @@ fn budget(valid: &Valid, signals: &Signals, size: &Size) -> bool {
     size.desired >= 2 || by_load && valid.automatic.max >= 2
 }
 
-fn scaling(valid: &Valid, size: Size) -> Scaling {
+/// `proves`: a pod is wanted although the load calls for none.
+fn scaling(valid: &Valid, size: Size, proves: bool) -> Scaling {
     let Size {
         mode,
         desired,
@@ -180,9 +180,13 @@ fn scaling(valid: &Valid, size: Size) -> Scaling {
         mode,
         min: valid.automatic.min,
         max: valid.automatic.max,
-        desired,
+        desired: desired.max(i32::from(proves)),
         limited_by,
-        message,
+        message: if proves {
+            "1 replica: a new revision proves itself while nobody calls".to_owned()
+        } else {
+            message
+        },
         silent,
         asleep: mode == ScalingMode::Automatic && desired == 0,
     }
@@ -207,6 +211,9 @@ struct Wanted {
 fn wanted(valid: &Valid, observed: &Observed, history: &[Known]) -> Result<Wanted, Rejection> {
     let target = |content: &Content| revision::target(valid, &observed.platform, content, history);
     let accepted = Accepted::Valid;
+    if let Some(pin) = &valid.rollout.pin {
+        return Ok(pinned(pin, history));
+    }
     Ok(match source::resolve(valid, &observed.reference) {
         Resolved::Found(content) => Wanted {
             accepted,
@@ -237,6 +244,27 @@ fn wanted(valid: &Valid, observed: &Observed, history: &[Known]) -> Result<Wante
             refused: None,
         },
     })
+}
+
+/// A revision that is kept is served, whatever the rest of the spec says.
+fn pinned(pin: &str, history: &[Known]) -> Wanted {
+    let is_kept = |known: &&Known| known.name == pin && known.template.is_some();
+    let target = history.iter().find(is_kept).cloned();
+    let accepted = match target {
+        Some(_) => Accepted::Valid,
+        None => Accepted::Missing {
+            reason: Reason::RevisionNotFound,
+            message: format!(
+                "revision {pin} is not kept: correct spec.rollout.pin to one of status.revisions, or remove it"
+            ),
+        },
+    };
+    Wanted {
+        accepted,
+        target,
+        content: Content::default(),
+        refused: None,
+    }
 }
 
 /// What keeps pods from getting ready, by revision, and when time changes that.
@@ -282,14 +310,14 @@ struct Roles<'a> {
 }
 
 impl Roles<'_> {
-    fn of(&self, known: &Known, size: i32, pods: Pods) -> Role {
+    fn of(&self, known: &Known, serves: bool) -> Role {
         let is =
             |other: Option<&RevisionRef>| other.is_some_and(|other| other.revision == known.name);
         if is(self.stable) {
             Role::Stable
         } else if is(self.target) {
             Role::Target
-        } else if size > 0 || pods.any {
+        } else if serves {
             Role::Draining
         } else {
             Role::Retained

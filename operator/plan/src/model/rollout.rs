@@ -1,27 +1,44 @@
-//! How one revision follows another: which size each gets now, what is remembered, how far it is.
+//! How one revision follows another: which size and which share of the requests each gets now, what
+//! is remembered, how far it is.
 //!
-//! Pure. Called by the planner with facts and memory; `rollout/sizes.rs` does the arithmetic. State
-//! is derived, not stored: a crash between apply and status finds the same state again. A failure
-//! acts only once it is remembered, or a crash in between would begin the rollout anew.
+//! Pure. Called by the planner with facts and memory. In order: `begin` finds the rollout that the
+//! memory tells of, `failing` whether it has failed, `course` goes as far as the facts allow
+//! (`steps` says where, `watch` whether a step has passed), `shares` moves weights, `capacity`
+//! gives each revision a size.
+//!
+//! State is derived, not stored: a crash between apply and status finds the same state again. Pods
+//! come first, weights after them, and only when every gateway obeys may pods go; what is new in one
+//! output lets nothing shrink in the same one, because status is written last.
 
-mod sizes;
+mod begin;
+mod capacity;
+mod course;
+mod failing;
+mod shares;
+mod steps;
+mod watch;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use aimass_crds::reason::Reason;
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::Pods;
-use super::outlook::{Failed, PodFailure, Progress, RolloutMemory};
+use super::gateways::Gateways;
+use super::outlook::{PodFailure, Progress, RolloutMemory, Wait};
 use super::remembered::Remembered;
-use super::valid::Rollout;
-use sizes::Growth;
+use super::valid::{Rollout, Word};
+use capacity::{Course, Way};
+use course::UnderWay;
 
 /// What is known when it is decided.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts<'a> {
     /// How many pods there shall be.
     pub(crate) desired: i32,
+    /// A person says that number: with 0, nothing is proved.
+    pub(crate) fixed: bool,
     /// `spec.suspend`.
     pub(crate) suspended: bool,
     /// `spec.rollout`.
@@ -30,17 +47,39 @@ pub(crate) struct Facts<'a> {
     pub(crate) target: Option<&'a str>,
     /// Why no pod of the target may be made.
     pub(crate) refused: Option<&'a PodFailure>,
-    /// What keeps the target's pods from getting ready.
-    pub(crate) failing: Option<&'a PodFailure>,
+    /// What keeps pods from getting ready, by revision.
+    pub(crate) failures: &'a BTreeMap<String, PodFailure>,
     /// The revisions that exist, by name.
     pub(crate) pods: &'a BTreeMap<String, Pods>,
     /// Their names, the newest first.
     pub(crate) order: &'a [String],
+    /// Who obeys the weights.
+    pub(crate) gateways: Gateways<'a>,
+    /// `spec.traffic.requestTimeout`.
+    pub(crate) request_timeout: Duration,
+    /// Status was lost: nothing may be taken away by it.
+    pub(crate) is_lost: bool,
 }
 
 impl Facts<'_> {
     fn of(&self, revision: &str) -> Pods {
         self.pods.get(revision).copied().unwrap_or_default()
+    }
+
+    /// What a person says of this revision.
+    fn word(&self, revision: &str) -> Option<Word> {
+        let words = self.rules.words.as_ref()?;
+        (words.revision == revision).then_some(words.word)
+    }
+
+    /// The share of the pods wanted that are ready, in percent, rounded down; 0 without any, 100 if
+    /// none is wanted.
+    fn ready_share(&self, revision: &str) -> i32 {
+        let ready = self.of(revision).ready;
+        match self.desired {
+            0 => 100,
+            desired => ready.min(desired).saturating_mul(100) / desired,
+        }
     }
 }
 
@@ -53,6 +92,10 @@ pub(crate) struct Decision {
     pub(crate) memory: Remembered,
     /// How far it is.
     pub(crate) progress: Progress,
+    /// What it waits for.
+    pub(crate) wait: Option<Wait>,
+    /// A new revision has a pod to prove itself, although no pod is wanted.
+    pub(crate) proves: bool,
     /// When time alone changes something.
     pub(crate) wake_at: Option<Timestamp>,
 }
@@ -61,249 +104,185 @@ pub(crate) struct Decision {
 #[must_use]
 pub(crate) fn next(facts: &Facts<'_>, memory: &Remembered, now: Timestamp) -> Decision {
     if facts.suspended {
-        let sizes = facts.pods.keys().map(|name| (name.clone(), 0)).collect();
-        return Decision {
-            sizes,
-            memory: stopped(memory),
-            progress: Progress::Suspended,
-            wake_at: None,
-        };
+        return suspended(facts, memory);
     }
-    let Some(target) = facts.target else {
-        return unresolved(facts, memory);
-    };
+    let exists = |revision: &&str| facts.pods.contains_key(*revision);
     let stable = memory.stable.as_deref();
-    if stable == Some(target) {
-        return serving(facts, target);
-    }
-    let mut rollout = advanced(facts, memory, target, now);
-    if complete(facts, stable, target, &rollout) {
-        return serving(facts, target);
-    }
-    if rollout.failure.is_some() {
-        return failed(facts, stable, rollout);
-    }
-    if let Some(failure) = failure(facts, target, &rollout, now) {
-        let taken_back = stable.is_some() && facts.rules.auto_rollback;
-        rollout.failure = Some(failure);
-        return Decision {
-            sizes: sizes::toward(facts, target, stable, Growth::Frozen),
-            memory: Remembered {
-                stable: stable.map(str::to_owned),
-                rollout: Some(rollout),
-            },
-            progress: if taken_back {
-                Progress::RollingBack
-            } else {
-                Progress::Failed
-            },
-            wake_at: Some(now),
-        };
-    }
-    let growth = if facts.rules.paused {
-        Growth::Frozen
-    } else {
-        Growth::Surge
-    };
-    Decision {
-        sizes: sizes::toward(facts, target, stable, growth),
-        progress: progress(facts, target),
-        wake_at: deadline(facts, &rollout),
-        memory: Remembered {
-            stable: stable.map(str::to_owned),
-            rollout: Some(rollout),
+    let under_way = memory.rollout.as_ref().map(|r| r.revision.as_str());
+    match facts.target {
+        Some(target) if stable == Some(target) => home(facts, memory, target, now),
+        Some(target) => rolling(facts, memory, (target, true), now),
+        // What serves goes on, nothing new begins.
+        None => match (under_way.filter(exists), stable) {
+            (Some(target), _) if stable != Some(target) => {
+                rolling(facts, memory, (target, false), now)
+            }
+            (_, Some(stable)) => unresolved(home(facts, memory, stable, now), memory),
+            (_, None) => nothing(facts, memory),
         },
     }
 }
 
-/// The target is the stable revision: it has its full size at once, whatever else still serves goes.
-fn serving(facts: &Facts<'_>, target: &str) -> Decision {
-    let sizes = sizes::toward(facts, target, None, Growth::All);
-    let alone = sizes
-        .iter()
-        .all(|(name, size)| name == target || *size == 0);
+/// No pod, no share; the memory stays, with its clocks stopped.
+fn suspended(facts: &Facts<'_>, memory: &Remembered) -> Decision {
+    let empty = Remembered {
+        traffic: super::traffic::Traffic::default(),
+        rollout: memory.rollout.clone().map(stopped),
+        ..memory.clone()
+    };
     Decision {
-        sizes,
-        memory: Remembered {
-            stable: Some(target.to_owned()),
-            rollout: None,
-        },
-        progress: if alone {
-            Progress::Complete
-        } else {
-            Progress::RollingBack
-        },
+        sizes: facts.pods.keys().map(|name| (name.clone(), 0)).collect(),
+        memory: published(facts, empty, memory),
+        progress: Progress::Suspended,
+        wait: None,
+        proves: false,
         wake_at: None,
     }
 }
 
-/// The target is unknown: what serves goes on, nothing new begins.
-fn unresolved(facts: &Facts<'_>, memory: &Remembered) -> Decision {
-    let stable = memory.stable.as_deref();
-    let under_way = memory
-        .rollout
-        .as_ref()
-        .filter(|rollout| rollout.failure.is_none() && facts.pods.contains_key(&rollout.revision));
-    let sizes = match (under_way, stable) {
-        (Some(rollout), _) => sizes::toward(facts, &rollout.revision, stable, Growth::Frozen),
-        (None, Some(stable)) => sizes::toward(facts, stable, None, Growth::All),
-        (None, None) => facts
-            .pods
-            .iter()
-            .map(|(name, pods)| (name.clone(), pods.size.min(facts.desired)))
-            .collect(),
-    };
+/// There is nothing to serve, and nothing is known to begin with: what is there stays.
+fn nothing(facts: &Facts<'_>, memory: &Remembered) -> Decision {
+    let kept = |(name, pods): (&String, &Pods)| (name.clone(), pods.size.min(facts.desired));
     Decision {
-        sizes,
-        memory: stopped(memory),
+        sizes: facts.pods.iter().map(kept).collect(),
+        memory: Remembered {
+            rollout: memory.rollout.clone().map(stopped),
+            ..memory.clone()
+        },
         progress: Progress::NotAccepted,
+        wait: None,
+        proves: false,
         wake_at: None,
     }
 }
 
-/// The memory with its clock stopped.
-fn stopped(memory: &Remembered) -> Remembered {
-    let mut memory = memory.clone();
-    if let Some(rollout) = &mut memory.rollout {
-        rollout.step_started = None;
+/// `stable` serves, and the spec's references do not resolve.
+fn unresolved(decision: Decision, memory: &Remembered) -> Decision {
+    let rollout = memory.rollout.clone().map(stopped);
+    Decision {
+        progress: Progress::NotAccepted,
+        memory: Remembered {
+            rollout,
+            ..decision.memory
+        },
+        ..decision
     }
-    memory
 }
 
-/// The rollout to `target` as of now: begun, or with its highest number of ready pods.
-fn advanced(facts: &Facts<'_>, memory: &Remembered, target: &str, now: Timestamp) -> RolloutMemory {
-    let mut rollout = match &memory.rollout {
-        Some(rollout) if rollout.revision == target => rollout.clone(),
-        _ => RolloutMemory {
-            revision: target.to_owned(),
-            started: now,
-            step: 0,
-            step_started: Some(now),
-            failure: None,
-        },
+/// `target` is the stable revision: it has its full size at once, whatever else still serves goes.
+fn home(facts: &Facts<'_>, memory: &Remembered, target: &str, now: Timestamp) -> Decision {
+    let mut traffic = memory.traffic.clone();
+    shares::return_to(facts, &mut traffic, target, None);
+    let course = Course {
+        way: Way::Home { patient: true },
+        front: target,
+        base: None,
+        before: &memory.traffic,
+        traffic: &traffic,
+        is_held: facts.is_lost,
+        now,
     };
-    let ready = facts.of(target).ready;
-    if facts.rules.paused {
-        rollout.step_started = None;
-    } else if ready > rollout.step {
-        rollout.step_started = Some(now);
+    let capacity = capacity::of(facts, &course);
+    let progress = if !traffic.is_all(target) {
+        Progress::RollingBack
+    } else if facts.rules.pin.is_some() {
+        Progress::Pinned
     } else {
-        rollout.step_started.get_or_insert(now);
+        Progress::Complete
+    };
+    let remembered = Remembered {
+        stable: Some(target.to_owned()),
+        traffic,
+        version: memory.version,
+        rollout: None,
+    };
+    let memory = published(facts, remembered, memory);
+    Decision {
+        wake_at: soonest([capacity.wake_at, at_once(facts, &memory, now)]),
+        sizes: capacity.sizes,
+        memory,
+        progress,
+        wait: None,
+        proves: false,
     }
-    rollout.step = rollout.step.max(ready);
+}
+
+/// A revision is on its way to replace the stable one, or back. `is_known`: the spec asks for it now;
+/// else its references do not resolve, and nothing new begins.
+fn rolling(
+    facts: &Facts<'_>,
+    memory: &Remembered,
+    (target, is_known): (&str, bool),
+    now: Timestamp,
+) -> Decision {
+    let mut under_way = UnderWay::new(facts, memory, (target, is_known), now);
+    if under_way.is_done() {
+        return home(facts, memory, target, now);
+    }
+    let course = under_way.course(memory);
+    let capacity = capacity::of(facts, &course);
+    let (progress, wait) = under_way.progress(&capacity.sizes);
+    let proves = under_way.proves();
+    if !is_known {
+        under_way.rollout = stopped(under_way.rollout);
+    }
+    let wake_at = under_way.wake_at();
+    let remembered = Remembered {
+        stable: memory.stable.clone(),
+        traffic: under_way.traffic,
+        version: memory.version,
+        rollout: Some(under_way.rollout),
+    };
+    let is_news = under_way.is_held;
+    let memory = published(facts, remembered, memory);
+    let at_once = at_once(facts, &memory, now).or(is_news.then_some(now));
+    Decision {
+        sizes: capacity.sizes,
+        memory,
+        progress: if is_known {
+            progress
+        } else {
+            Progress::NotAccepted
+        },
+        wait,
+        proves,
+        wake_at: soonest([wake_at, capacity.wake_at, at_once]),
+    }
+}
+
+/// Weights that differ have a new version, above any that a gateway knows.
+fn published(facts: &Facts<'_>, mut next: Remembered, before: &Remembered) -> Remembered {
+    let newest = facts.gateways.newest();
+    if next.traffic != before.traffic || newest > before.version {
+        next.version = newest.max(facts.gateways.version).saturating_add(1);
+    }
+    next
+}
+
+/// New weights are to be acted upon: at once where nobody has to obey them.
+fn at_once(facts: &Facts<'_>, memory: &Remembered, now: Timestamp) -> Option<Timestamp> {
+    let is_new = memory.version != facts.gateways.version;
+    (is_new && !facts.gateways.signals.expected).then_some(now)
+}
+
+/// A rollout whose progress is not waited for.
+fn stopped(mut rollout: RolloutMemory) -> RolloutMemory {
+    rollout.progressed = None;
     rollout
 }
 
-/// All pods of the target are ready. A failure is final where there is a revision to return to.
-fn complete(
-    facts: &Facts<'_>,
-    stable: Option<&str>,
-    target: &str,
-    rollout: &RolloutMemory,
-) -> bool {
-    let final_failure = rollout.failure.is_some() && stable.is_some();
-    facts.refused.is_none() && !final_failure && facts.of(target).ready >= facts.desired
+fn soonest<const N: usize>(times: [Option<Timestamp>; N]) -> Option<Timestamp> {
+    times.into_iter().flatten().min()
 }
 
-/// Whether the rollout has failed by now, and why.
-fn failure(
-    facts: &Facts<'_>,
-    target: &str,
-    rollout: &RolloutMemory,
-    now: Timestamp,
-) -> Option<Failed> {
-    let of = |failure: &PodFailure| Failed {
-        time: now,
-        reason: failure.reason,
-        message: failure.message.clone(),
-        pod: failure.pod.clone(),
-    };
-    if let Some(refused) = facts.refused {
-        return Some(of(refused));
-    }
-    if let Some(failing) = facts.failing.filter(|failing| failing.decisive) {
-        return Some(of(failing));
-    }
-    let late = deadline(facts, rollout).is_some_and(|deadline| deadline <= now);
-    late.then(|| match facts.failing {
-        Some(failing) => of(failing),
-        None => Failed {
-            time: now,
-            reason: Reason::StartTimeout,
-            message: format!(
-                "{} of {} pods of revision {target} are ready, and no further one since {} s: see the pods' logs, or raise spec.rollout.progressDeadline",
-                facts.of(target).ready,
-                facts.desired,
-                facts.rules.progress_deadline.as_secs()
-            ),
-            pod: None,
-        },
-    })
+/// A length of time as the clock has it.
+fn signed(length: Duration) -> SignedDuration {
+    SignedDuration::try_from(length).unwrap_or(SignedDuration::MAX)
 }
 
-/// What happens after a failure that is remembered.
-fn failed(facts: &Facts<'_>, stable: Option<&str>, rollout: RolloutMemory) -> Decision {
-    let target = rollout.revision.as_str();
-    let (sizes, progress) = match stable {
-        Some(stable) if facts.rules.auto_rollback => {
-            let sizes = sizes::toward(facts, stable, None, Growth::All);
-            let back = sizes
-                .iter()
-                .all(|(name, size)| name == stable || *size == 0);
-            (
-                sizes,
-                if back {
-                    Progress::RolledBack
-                } else {
-                    Progress::RollingBack
-                },
-            )
-        }
-        Some(_) => (
-            sizes::toward(facts, target, stable, Growth::Frozen),
-            Progress::Failed,
-        ),
-        // nothing to return to: one pod goes on trying
-        None if facts.of(target).ready == 0 => (
-            sizes::toward(facts, target, None, Growth::One),
-            Progress::Failed,
-        ),
-        None => (
-            sizes::toward(facts, target, None, Growth::Surge),
-            Progress::Failed,
-        ),
-    };
-    let memory = Remembered {
-        stable: stable.map(str::to_owned),
-        rollout: Some(rollout),
-    };
-    Decision {
-        sizes,
-        memory,
-        progress,
-        wake_at: None,
-    }
-}
-
-fn deadline(facts: &Facts<'_>, rollout: &RolloutMemory) -> Option<Timestamp> {
-    let allowed = SignedDuration::try_from(facts.rules.progress_deadline).ok()?;
-    rollout.step_started?.checked_add(allowed).ok()
-}
-
-fn progress(facts: &Facts<'_>, target: &str) -> Progress {
-    let room = [Reason::QuotaExceeded, Reason::Unschedulable];
-    if facts.rules.paused {
-        Progress::Paused
-    } else if facts
-        .failing
-        .is_some_and(|failing| room.contains(&failing.reason))
-    {
-        Progress::WaitingForCapacity
-    } else if facts.of(target).ready == 0 {
-        Progress::Starting
-    } else {
-        Progress::Progressing
-    }
+/// Whether a failure says that there is no room for pods.
+fn is_room(reason: Reason) -> bool {
+    matches!(reason, Reason::QuotaExceeded | Reason::Unschedulable)
 }
 
 #[cfg(test)]

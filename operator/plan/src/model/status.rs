@@ -7,20 +7,22 @@
 mod failed;
 mod message;
 mod ready;
+mod rolled_out;
+mod routed;
 mod scaled;
-mod shares;
 mod sums;
 
 use aimass_crds::ModelDeployment;
 use aimass_crds::labels;
 use aimass_crds::model_deployment::{
-    FailureStatus, ModelDeploymentStatus, RevisionStatus, RolloutFailure, RolloutStatus,
-    ScalingMode, ScalingStatus,
+    self, CheckStatus, FailureStatus, ModelDeploymentStatus, RevisionStatus, RolloutFailure,
+    RolloutStatus, ScalingMode, ScalingStatus,
 };
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
+use super::analysis::{CheckResult, CheckVerdict};
 use super::outlook::{Decided, Outlook, RevisionOutlook, RolloutMemory, Scaling};
 use super::planned::{Applied, Failure};
 use crate::conditions::{Conditions, seconds};
@@ -74,8 +76,6 @@ fn serving(
     let name = metadata.name.as_deref().unwrap_or_default();
     let sums = Sums::of(name, decided, applied);
     let generation = metadata.generation;
-    let before = (previous.traffic, previous.traffic_version);
-    let (traffic, traffic_version) = shares::shares(decided, &sums, before);
     let conditions = message::all(
         Conditions::new(&previous.conditions, generation, now),
         (decided, &sums),
@@ -97,13 +97,10 @@ fn serving(
             .take(10)
             .map(|r| revision(r, &sums))
             .collect(),
-        traffic,
-        traffic_version,
+        traffic: decided.traffic.clone(),
+        traffic_version: Some(decided.routed.version).filter(|version| *version > 0),
         scaling: Some(scaling(&decided.scaling, previous.scaling.as_ref(), now)),
-        rollout: decided
-            .rollout
-            .as_ref()
-            .map(|memory| rollout(memory, &sums)),
+        rollout: decided.rollout.as_ref().map(rollout),
         last_failure: last_failure(decided, previous.last_failure, now),
         conditions,
     }
@@ -148,26 +145,46 @@ fn revision(outlook: &RevisionOutlook, sums: &Sums) -> RevisionStatus {
     }
 }
 
-fn rollout(memory: &RolloutMemory, sums: &Sums) -> RolloutStatus {
-    let ready = sums.of_revision(&memory.revision).ready;
+fn rollout(memory: &RolloutMemory) -> RolloutStatus {
     RolloutStatus {
         revision: memory.revision.clone(),
         started_at: Time(memory.started),
+        attempt: memory.attempt,
         step: memory.step,
         step_started_at: memory.step_started.map(Time),
-        weight: if sums.ready > 0 {
-            ready.saturating_mul(100) / sums.ready
-        } else {
-            0
-        },
+        progressed_at: memory.progressed.map(Time),
+        ready_pods: memory.ready,
+        weight: memory.weight,
+        passed: memory.passed.iter().copied().take(20).collect(),
+        checked_at: memory.checked.map(Time),
+        checks: memory.checks.iter().take(6).map(check).collect(),
         failure: memory.failure.as_ref().map(|failure| RolloutFailure {
+            attempt: failure.attempt,
             time: Time(failure.time),
             reason: failure.reason.as_str().to_owned(),
-            message: failure.message.clone(),
+            message: bounded(&failure.message),
             pod: failure.pod.clone(),
         }),
     }
 }
+
+fn check(check: &CheckResult) -> CheckStatus {
+    CheckStatus {
+        metric: check.metric.as_str().to_owned(),
+        verdict: match check.verdict {
+            CheckVerdict::Pass => model_deployment::CheckVerdict::Pass,
+            CheckVerdict::Hold => model_deployment::CheckVerdict::Hold,
+            CheckVerdict::Fail => model_deployment::CheckVerdict::Fail,
+        },
+        requests: i64::try_from(check.requests).unwrap_or(MOST).min(MOST),
+        new: cut(&check.new, 32),
+        stable: cut(&check.stable, 32),
+        limit: cut(&check.limit, 32),
+    }
+}
+
+/// The greatest number that every reader of JSON takes for what it is.
+const MOST: i64 = 9_007_199_254_740_991;
 
 /// The same failure of the same revision keeps its time.
 fn last_failure(

@@ -25,7 +25,7 @@ use super::observed::Platform;
 pub(crate) use batching::Batching;
 pub use rejection::Rejection;
 pub(crate) use resources::Resources;
-pub(crate) use rollout::{Rollout, Strategy};
+pub(crate) use rollout::{Analysis, Rollout, Strategy, Word};
 pub(crate) use scaling::Automatic;
 pub(crate) use traffic::Traffic;
 

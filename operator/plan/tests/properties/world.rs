@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use aimass_crds::ModelDeployment;
+use aimass_crds::model_deployment::Weight;
 use aimass_plan::model::{
-    Applied, Children, Desired, Object, Observed, Outlook, Plan, Platform, Progress, Reference,
-    Rejection, Traces, Write, plan, status,
+    Applied, Children, Counts, Decided, Desired, Gateway, Object, Observed, Outlook, Plan,
+    Platform, Progress, Recommended, Reference, Rejection, Signals, Traces, Write, plan, status,
 };
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -31,7 +32,27 @@ pub(crate) struct World {
     pub(crate) clock: i64,
     /// Namespace of the gateways, if there are any.
     pub(crate) gateway: Option<String>,
+    /// The gateways that obey weights; `None`: nobody does.
+    pub(crate) gateways: Option<BTreeMap<String, Obeying>>,
+    /// How many pods the load calls for.
+    pub(crate) recommended: Option<i32>,
+    /// How many pods there may be.
+    pub(crate) quota: i32,
+    /// What is answered by pods of a revision, with a restartToken, once all gateways obey.
+    pub(crate) answers: fn(&str) -> Counts,
     version: u64,
+}
+
+/// A gateway: what it says, and the shares that it divides requests by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Obeying {
+    pub(crate) said: Gateway,
+    pub(crate) shares: Vec<Weight>,
+}
+
+/// Nobody counts anything.
+fn nothing(_token: &str) -> Counts {
+    Counts::default()
 }
 
 impl World {
@@ -51,6 +72,10 @@ impl World {
             children: Children::default(),
             clock: 1_800_000_000,
             gateway: Some("aimass-system".to_owned()),
+            gateways: None,
+            recommended: None,
+            quota: i32::MAX,
+            answers: nothing,
             version: 1,
         }
     }
@@ -75,8 +100,122 @@ impl World {
             reference: self.reference.clone(),
             children: self.children.clone(),
             pods: Vec::new(),
-            signals: aimass_plan::model::Signals::default(),
+            signals: self.signals(),
         }
+    }
+
+    fn signals(&self) -> Signals {
+        let Some(gateways) = &self.gateways else {
+            return Signals::default();
+        };
+        let counts = self.children.deployments.keys().filter_map(|child| {
+            let revision = child.rsplit('-').next()?.to_owned();
+            let share = self.shares().get(&revision).copied().unwrap_or(0);
+            let counts = (self.answers)(&self.token(child));
+            (share > 0 && self.is_obeyed()).then_some((revision, counts))
+        });
+        Signals {
+            expected: true,
+            gateways: gateways
+                .iter()
+                .map(|(name, gateway)| (name.clone(), gateway.said.clone()))
+                .collect(),
+            recommended: self.recommended.map(|desired| Recommended {
+                desired,
+                limited_by: None,
+                message: format!("{desired} in words"),
+                waking: false,
+            }),
+            counts: counts.collect(),
+        }
+    }
+
+    /// The shares as published.
+    pub(crate) fn shares(&self) -> BTreeMap<String, i32> {
+        let status = self.model.status.clone().unwrap_or_default();
+        let shares = status.traffic.into_iter();
+        shares.map(|w| (w.revision, w.weight)).collect()
+    }
+
+    pub(crate) fn traffic_version(&self) -> i64 {
+        let status = self.model.status.as_ref();
+        status.and_then(|s| s.traffic_version).unwrap_or(0)
+    }
+
+    /// Every gateway that is there obeys what is published, and says so.
+    pub(crate) fn is_obeyed(&self) -> bool {
+        let version = Some(self.traffic_version()).filter(|version| *version > 0);
+        self.gateways.as_ref().is_none_or(|gateways| {
+            !gateways.is_empty()
+                && gateways.values().all(|gateway| {
+                    !gateway.said.silent
+                        && (version.is_none() || gateway.said.traffic_version == version)
+                })
+        })
+    }
+
+    /// A gateway takes over what is published; whether that is new to it.
+    pub(crate) fn take_over(&mut self, name: &str) -> bool {
+        let status = self.model.status.clone().unwrap_or_default();
+        let Some(gateway) = self.gateways.as_mut().and_then(|g| g.get_mut(name)) else {
+            return false;
+        };
+        let is_new = gateway.said.traffic_version != status.traffic_version;
+        gateway.said.traffic_version = status.traffic_version;
+        gateway.shares = status.traffic;
+        is_new
+    }
+
+    /// Every gateway speaks and takes over what is published; whether anything is new.
+    pub(crate) fn all_take_over(&mut self) -> bool {
+        let mut is_new = false;
+        let names: Vec<String> = self
+            .gateways
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .cloned()
+            .collect();
+        for name in names {
+            if let Some(gateway) = self.gateways.as_mut().and_then(|g| g.get_mut(&name)) {
+                is_new |= std::mem::take(&mut gateway.said.silent);
+            }
+            is_new |= self.take_over(&name);
+        }
+        is_new
+    }
+
+    /// What was decided.
+    pub(crate) fn decided(&self) -> Decided {
+        match self.plan().unwrap().outlook {
+            Outlook::Serving(decided) => *decided,
+            Outlook::Deleting => panic!("it is being deleted"),
+        }
+    }
+
+    /// The restartToken of a revision's Deployment, by name.
+    pub(crate) fn token(&self, child: &str) -> String {
+        let memory = self.children.controller_revisions.get(child);
+        let data = memory.and_then(|memory| memory.data.as_ref());
+        let token = data.and_then(|data| data.0.pointer("/identity/restartToken")?.as_str());
+        token.unwrap_or_default().to_owned()
+    }
+
+    /// Pods of a revision: as wanted, there, ready.
+    pub(crate) fn pods_of(&self, revision: &str) -> (i32, i32, i32) {
+        let child = format!("{}-{revision}", self.model.metadata.name.clone().unwrap());
+        let Some(deployment) = self.children.deployments.get(&child) else {
+            return (0, 0, 0);
+        };
+        let status = deployment.status.clone().unwrap_or_default();
+        let wanted = size(deployment);
+        let ready = status.ready_replicas.unwrap_or(0).min(wanted);
+        (wanted, status.replicas.unwrap_or(0), ready)
+    }
+
+    /// All pods that are there.
+    pub(crate) fn present(&self) -> i32 {
+        let replicas = |d: &Deployment| d.status.as_ref().and_then(|s| s.replicas).unwrap_or(0);
+        self.sum(replicas)
     }
 
     pub(crate) fn plan(&self) -> Result<Plan, Rejection> {
@@ -143,7 +282,7 @@ impl World {
     pub(crate) fn settle(&mut self) -> Progress {
         for _ in 0..400 {
             let wanted = self.reconcile(usize::MAX);
-            let moved = self.kubelet(i32::MAX);
+            let moved = self.kubelet(i32::MAX) | self.all_take_over();
             if wanted == 0 && !moved && self.at_rest() {
                 return self.progress();
             }
@@ -159,10 +298,7 @@ impl World {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        match self.plan().unwrap().outlook {
-            Outlook::Serving(decided) => decided.progress,
-            Outlook::Deleting => panic!("it is being deleted"),
-        }
+        self.decided().progress
     }
 
     /// At most `moves` pods come, turn ready or go; pods of a revision whose restartToken begins
@@ -170,17 +306,13 @@ impl World {
     pub(crate) fn kubelet(&mut self, moves: i32) -> bool {
         let mut left = moves;
         let mut moved = false;
+        let mut room = self.quota.saturating_sub(self.present());
+        let names = self.children.deployments.keys();
+        let bad: BTreeMap<String, bool> = names
+            .map(|name| (name.clone(), self.token(name).starts_with("bad")))
+            .collect();
         for (name, deployment) in &mut self.children.deployments {
-            let memory = self.children.controller_revisions.get(name);
-            let token = memory
-                .and_then(|memory| memory.data.as_ref())
-                .and_then(|data| {
-                    data.0
-                        .pointer("/identity/restartToken")?
-                        .as_str()
-                        .map(str::to_owned)
-                });
-            let bad = token.is_some_and(|token| token.starts_with("bad"));
+            let bad = bad.get(name) == Some(&true);
             let size = deployment.spec.as_ref().unwrap().replicas.unwrap();
             let status = deployment.status.get_or_insert_default();
             let mut replicas = status.replicas.unwrap_or(0);
@@ -188,12 +320,14 @@ impl World {
             while left > 0 && replicas > size {
                 // pods that are not ready go first
                 replicas -= 1;
+                room += 1;
                 ready = ready.min(replicas);
                 left -= 1;
                 moved = true;
             }
-            while left > 0 && replicas < size {
+            while left > 0 && replicas < size && room > 0 {
                 replicas += 1;
+                room -= 1;
                 left -= 1;
                 moved = true;
             }

@@ -71,6 +71,7 @@ pub(super) fn failed(
         }
     }
     made.keep(ConditionType::Scaled);
+    made.keep(ConditionType::Routed);
     let stalled = matches!(
         reason,
         Reason::InvalidSpec | Reason::Undecodable | Reason::NameConflict | Reason::ApplyRefused

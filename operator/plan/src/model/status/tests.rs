@@ -7,8 +7,10 @@ use aimass_crds::model_deployment::{LimitedBy, RevisionRef, Role};
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus};
 
 use super::*;
+use crate::model::analysis::Metric;
+use crate::model::gateways::Routed;
 use crate::model::observed::Children;
-use crate::model::outlook::{Accepted, PodFailure, Progress, RevisionFailure};
+use crate::model::outlook::{Accepted, PodFailure, Progress, RevisionFailure, Wait};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -57,6 +59,14 @@ fn decided(progress: Progress, desired: i32) -> Decided {
         }],
         rollout: None,
         progress,
+        wait: None,
+        traffic: Vec::new(),
+        routed: Routed {
+            expected: true,
+            have: 2,
+            want: 2,
+            version: 7,
+        },
         failure: None,
         wake_at: None,
     }
@@ -131,6 +141,7 @@ fn what_serves_is_ready_and_at_rest() {
             "Applied=True/UpToDate",
             "RolledOut=True/Complete",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
         ],
     );
     check(
@@ -142,6 +153,7 @@ fn what_serves_is_ready_and_at_rest() {
             "Applied=True/UpToDate",
             "RolledOut=True/Complete",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Reconciling=True/Degraded",
         ],
     );
@@ -154,6 +166,7 @@ fn what_serves_is_ready_and_at_rest() {
             "Applied=True/UpToDate",
             "RolledOut=True/Complete",
             "Scaled=True/AtZero",
+            "Routed=True/AllGateways",
         ],
     );
     let mut suspended = decided(Progress::Suspended, 0);
@@ -167,6 +180,7 @@ fn what_serves_is_ready_and_at_rest() {
             "Applied=True/UpToDate",
             "RolledOut=False/Suspended",
             "Scaled=True/AtZero",
+            "Routed=True/AllGateways",
         ],
     );
 }
@@ -202,6 +216,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/Starting",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Reconciling=True/Starting",
         ],
     );
@@ -215,6 +230,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/Failed",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Stalled=True/Failed",
         ],
     );
@@ -231,6 +247,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/WaitingForCapacity",
             "Scaled=False/QuotaExceeded",
+            "Routed=True/AllGateways",
             "Reconciling=True/WaitingForCapacity",
         ],
     );
@@ -251,6 +268,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Reconciling=True/ConfigMapNotFound",
         ],
     );
@@ -263,6 +281,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Reconciling=True/ConfigMapNotFound",
         ],
     );
@@ -279,6 +298,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Reconciling=True/Forbidden",
         ],
     );
@@ -291,6 +311,7 @@ fn what_does_not_serve_says_why() {
             "Applied=True/UpToDate",
             "RolledOut=False/RolledBack",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Stalled=True/RolledBack",
         ],
     );
@@ -373,6 +394,7 @@ fn a_failure_of_ours_leaves_alone_what_is_known() {
             "Applied=False/ApiUnavailable",
             "RolledOut=True/Complete",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Reconciling=True/ApiUnavailable"
         ]
     );
@@ -384,6 +406,7 @@ fn a_failure_of_ours_leaves_alone_what_is_known() {
             "Applied=True/UpToDate",
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
+            "Routed=True/AllGateways",
             "Stalled=True/InvalidSpec"
         ]
     );
@@ -540,4 +563,112 @@ fn the_words_of_a_decision_stay_until_the_next_one() {
     let scaling = next.scaling.unwrap();
     assert_eq!((scaling.desired, scaling.since.0), (5, at(200)));
     assert_eq!((scaling.min, scaling.max), (Some(1), Some(10)));
+}
+
+#[test]
+fn what_gateways_obey_is_a_condition_and_a_number() {
+    let of = |expected, have, want| {
+        let mut decided = decided(Progress::Complete, 1);
+        decided.routed = Routed {
+            expected,
+            have,
+            want,
+            version: 7,
+        };
+        let status = status(&model(), Ok(&applied(decided, 1)), at(1));
+        assert_eq!(status.traffic_version, Some(7));
+        says(&status)
+            .into_iter()
+            .find(|says| says.starts_with("Routed"))
+    };
+    let says = |text: &str| Some(text.to_owned());
+    assert_eq!(of(true, 3, 3), says("Routed=True/AllGateways"));
+    assert_eq!(of(true, 2, 3), says("Routed=False/GatewaysLagging"));
+    assert_eq!(of(true, 0, 0), says("Routed=Unknown/NoGateway"));
+    assert_eq!(of(false, 0, 0), says("Routed=Unknown/NoGateway"));
+}
+
+#[track_caller]
+fn check_wait(progress: Progress, wait: Wait, expect: &str) {
+    let mut waiting = decided(progress, 2);
+    waiting.wait = Some(wait);
+    waiting.rollout = Some(RolloutMemory {
+        revision: "abcdefgh".to_owned(),
+        attempt: 1,
+        started: at(0),
+        step: 1,
+        step_started: Some(at(1)),
+        progressed: None,
+        ready: 1,
+        weight: 10,
+        passed: [1].into(),
+        checked: Some(at(31)),
+        checks: vec![CheckResult {
+            metric: Metric::ErrorRateIncrease,
+            verdict: CheckVerdict::Hold,
+            requests: 23,
+            new: "0%".to_owned(),
+            stable: "0.1%".to_owned(),
+            limit: "+1%".to_owned(),
+        }],
+        failure: None,
+    });
+    let first = status(&model(), Ok(&applied(waiting, 1)), at(100));
+    let condition = ConditionType::RolledOut.find(&first.conditions).unwrap();
+    assert!(condition.message.contains(expect), "{}", condition.message);
+    assert!(condition.message.contains("it gets 10 % of the requests"));
+    let checks = first.rollout.unwrap().checks;
+    assert_eq!(
+        (checks[0].metric.as_str(), checks[0].requests),
+        ("errorRate.maxIncrease", 23)
+    );
+}
+
+#[test]
+fn what_a_rollout_waits_for_is_said() {
+    let goes = Progress::Progressing;
+    check_wait(
+        goes,
+        Wait::Pods {
+            weight: 50,
+            want: 5,
+        },
+        "50 % need 5 ready",
+    );
+    check_wait(goes, Wait::Gateways, "2 of 2 gateways obey");
+    check_wait(
+        goes,
+        Wait::Watched {
+            step: 1,
+            seconds: 120,
+        },
+        "watched for 120 s",
+    );
+    let verdict = |nobody_counts| Wait::Verdict {
+        step: 1,
+        want: 50,
+        nobody_counts,
+    };
+    check_wait(
+        Progress::Holding,
+        verdict(false),
+        "23 requests were judged, 50 are needed",
+    );
+    check_wait(
+        Progress::Holding,
+        verdict(true),
+        "without a gateway nobody counts",
+    );
+    let approval = Wait::Approval { step: 1 };
+    check_wait(
+        Progress::AwaitingApproval,
+        approval,
+        "say Continue with step 1",
+    );
+    let most = Wait::MaxWeight { weight: 50 };
+    check_wait(
+        Progress::AtMaxWeight,
+        most,
+        "raise spec.rollout.canary.maxWeight",
+    );
 }

@@ -77,6 +77,18 @@ pub(super) fn restart_token(text: &str) -> Result<String, Rejection> {
     )
 }
 
+/// The name of a revision.
+pub(super) fn revision(path: &'static str, text: &str) -> Result<String, Rejection> {
+    let inner = |b: u8| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b);
+    let legal = text.len() == 8 && text.bytes().all(inner);
+    checked(
+        legal,
+        text,
+        path,
+        "the eight characters (a-z, 2-7) of a revision",
+    )
+}
+
 /// Labels or annotations without keys of ours.
 pub(super) fn unreserved(
     path: &'static str,

@@ -100,9 +100,24 @@ pub enum Rejection {
         /// As seen.
         key: String,
     },
-    /// Portions for a strategy without any.
-    #[error("spec.rollout.rollingUpdate needs strategy: RollingUpdate, is Recreate")]
-    PortionsOfRecreate,
+    /// Settings of one strategy for another one.
+    #[error("{path} needs strategy: {needs}, is {is}")]
+    Strategy {
+        /// Where.
+        path: &'static str,
+        /// The strategy, or strategies, that has it.
+        needs: &'static str,
+        /// As seen, or by default.
+        is: &'static str,
+    },
+    /// A field that says nothing without another one.
+    #[error("{path} needs {needs}")]
+    Incomplete {
+        /// Where.
+        path: &'static str,
+        /// What is missing.
+        needs: &'static str,
+    },
     /// A rolling update that could not begin.
     #[error("spec.rollout.rollingUpdate: maxSurge: 0 needs maxUnavailable above 0")]
     NoPortion,
@@ -138,7 +153,8 @@ impl Rejection {
             | Self::Quantity { .. }
             | Self::RequestAboveLimit { .. }
             | Self::ReservedKey { .. }
-            | Self::PortionsOfRecreate
+            | Self::Strategy { .. }
+            | Self::Incomplete { .. }
             | Self::NoPortion => Reason::InvalidSpec,
         };
         Failure {

@@ -1,13 +1,25 @@
 //! `spec.rollout`, with its defaults.
 //!
-//! Pure. Called by `valid`.
+//! Pure. Called by `valid`. The portions of a rolling update are in `rollout/portion.rs`, the steps of
+//! the watched strategies in `rollout/steps.rs`, what is asked of a revision in `rollout/analysis.rs`,
+//! the words of a person in `rollout/word.rs`.
+
+mod analysis;
+mod portion;
+mod steps;
+mod word;
 
 use std::time::Duration;
 
 use aimass_crds::model_deployment::{Rollout as Wire, Strategy as WireStrategy};
-use aimass_crds::scalars::CountOrPercent;
 
 use super::{Rejection, fields};
+
+pub(crate) use analysis::Analysis;
+pub(crate) use portion::Portion;
+use steps::{BlueGreen, Canary};
+pub(crate) use word::Word;
+use word::Words;
 
 /// How a new revision replaces the old one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,47 +31,24 @@ pub(crate) struct Rollout {
     pub(crate) paused: bool,
     /// 0 to 6.
     pub(crate) history: usize,
+    /// With Canary and BlueGreen, and only with these.
+    pub(crate) analysis: Option<Analysis>,
+    /// `decision`
+    pub(crate) words: Option<Words>,
+    /// Eight characters.
+    pub(crate) pin: Option<String>,
 }
 
 /// The way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Strategy {
     RollingUpdate {
         surge: Portion,
         unavailable: Portion,
     },
     Recreate,
-}
-
-/// A part of the pods wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Portion {
-    /// 0 to 1000 pods.
-    Count(i32),
-    /// 0 to 100 percent.
-    Percent(i32),
-}
-
-impl Portion {
-    /// Of `total`, rounded up. `total` is at most 1000.
-    pub(crate) fn ceil(self, total: i32) -> i32 {
-        match self {
-            Self::Count(count) => count,
-            Self::Percent(percent) => (total * percent + 99) / 100,
-        }
-    }
-
-    /// Of `total`, rounded down.
-    pub(crate) fn floor(self, total: i32) -> i32 {
-        match self {
-            Self::Count(count) => count,
-            Self::Percent(percent) => total * percent / 100,
-        }
-    }
-
-    fn is_zero(self) -> bool {
-        matches!(self, Self::Count(0) | Self::Percent(0))
-    }
+    Canary(Canary),
+    BlueGreen(BlueGreen),
 }
 
 pub(super) fn rollout(wire: &Wire) -> Result<Rollout, Rejection> {
@@ -70,58 +59,82 @@ pub(super) fn rollout(wire: &Wire) -> Result<Rollout, Rejection> {
         ("30s", "24h"),
     )?;
     let history = fields::integer("spec.rollout.history", wire.history.unwrap_or(3), 0, 6)?;
+    fits(wire)?;
+    let strategy = strategy(wire)?;
+    let is_watched = matches!(strategy, Strategy::Canary(_) | Strategy::BlueGreen(_));
+    let given = wire.analysis.as_ref().map(analysis::analysis).transpose()?;
     Ok(Rollout {
-        strategy: strategy(wire)?,
+        strategy,
         progress_deadline,
         auto_rollback: wire.auto_rollback.unwrap_or(true),
         paused: wire.paused.unwrap_or(false),
         history: usize::try_from(history).unwrap_or_default(),
+        analysis: is_watched.then(|| given.unwrap_or_default()),
+        words: wire.decision.as_ref().map(word::words).transpose()?,
+        pin: wire.pin.as_deref().map(word::pin).transpose()?,
     })
 }
 
-fn strategy(wire: &Wire) -> Result<Strategy, Rejection> {
-    match (wire.strategy.unwrap_or_default(), &wire.rolling_update) {
-        (WireStrategy::Recreate, None) => Ok(Strategy::Recreate),
-        (WireStrategy::Recreate, Some(_)) => Err(Rejection::PortionsOfRecreate),
-        (WireStrategy::RollingUpdate, portions) => {
-            let portions = portions.clone().unwrap_or_default();
-            let surge = portion(
-                "spec.rollout.rollingUpdate.maxSurge",
-                portions.max_surge.as_ref(),
-            )?;
-            let unavailable = portion(
-                "spec.rollout.rollingUpdate.maxUnavailable",
-                portions.max_unavailable.as_ref(),
-            )?;
-            let surge = surge.unwrap_or(Portion::Percent(25));
-            let unavailable = unavailable.unwrap_or(Portion::Count(0));
-            if surge.is_zero() && unavailable.is_zero() {
-                return Err(Rejection::NoPortion);
-            }
-            Ok(Strategy::RollingUpdate { surge, unavailable })
-        }
+/// Settings of one strategy are refused with another one.
+fn fits(wire: &Wire) -> Result<(), Rejection> {
+    let is = wire.strategy.unwrap_or_default();
+    let watched = matches!(is, WireStrategy::Canary | WireStrategy::BlueGreen);
+    let rows = [
+        (
+            wire.rolling_update.is_some() && is != WireStrategy::RollingUpdate,
+            "spec.rollout.rollingUpdate",
+            "RollingUpdate",
+        ),
+        (
+            wire.canary.is_some() && is != WireStrategy::Canary,
+            "spec.rollout.canary",
+            "Canary",
+        ),
+        (
+            wire.blue_green.is_some() && is != WireStrategy::BlueGreen,
+            "spec.rollout.blueGreen",
+            "BlueGreen",
+        ),
+        (
+            wire.analysis.is_some() && !watched,
+            "spec.rollout.analysis",
+            "Canary or BlueGreen",
+        ),
+    ];
+    match rows.into_iter().find(|(broken, _, _)| *broken) {
+        None => Ok(()),
+        Some((_, path, needs)) => Err(Rejection::Strategy {
+            path,
+            needs,
+            is: name(is),
+        }),
     }
 }
 
-fn portion(
-    path: &'static str,
-    wire: Option<&CountOrPercent>,
-) -> Result<Option<Portion>, Rejection> {
-    let Some(CountOrPercent(text)) = wire else {
-        return Ok(None);
-    };
-    let number = |text: &str| -> Option<i32> {
-        let digits = (1..=4).contains(&text.len()) && text.chars().all(|c| c.is_ascii_digit());
-        text.parse().ok().filter(|_| digits)
-    };
-    let found = match text.strip_suffix('%') {
-        Some(percent) => number(percent).filter(|n| *n <= 100).map(Portion::Percent),
-        None => number(text).filter(|n| *n <= 1000).map(Portion::Count),
-    };
-    let rule = "a number from 0 to 1000 or a percentage from 0% to 100%";
-    found.map(Some).ok_or_else(|| Rejection::Text {
-        path,
-        rule,
-        value: text.clone(),
-    })
+fn name(strategy: WireStrategy) -> &'static str {
+    match strategy {
+        WireStrategy::RollingUpdate => "RollingUpdate",
+        WireStrategy::Recreate => "Recreate",
+        WireStrategy::Canary => "Canary",
+        WireStrategy::BlueGreen => "BlueGreen",
+    }
+}
+
+fn strategy(wire: &Wire) -> Result<Strategy, Rejection> {
+    match wire.strategy.unwrap_or_default() {
+        WireStrategy::RollingUpdate => {
+            let portions = wire.rolling_update.clone().unwrap_or_default();
+            let (surge, unavailable) = portion::portions(&portions)?;
+            Ok(Strategy::RollingUpdate { surge, unavailable })
+        }
+        WireStrategy::Recreate => Ok(Strategy::Recreate),
+        WireStrategy::Canary => {
+            let canary = wire.canary.clone().unwrap_or_default();
+            steps::canary(&canary).map(Strategy::Canary)
+        }
+        WireStrategy::BlueGreen => {
+            let blue_green = wire.blue_green.clone().unwrap_or_default();
+            steps::blue_green(&blue_green).map(Strategy::BlueGreen)
+        }
+    }
 }

@@ -281,8 +281,73 @@ fn every_rule_rejects_what_breaks_it() {
     check(
         "/spec/rollout",
         json!({"strategy": "Recreate", "rollingUpdate": {}}),
-        &Rejection::PortionsOfRecreate,
+        &Rejection::Strategy {
+            path: "spec.rollout.rollingUpdate",
+            needs: "RollingUpdate",
+            is: "Recreate",
+        },
     );
+    let strategy = |path, needs| Rejection::Strategy {
+        path,
+        needs,
+        is: "RollingUpdate",
+    };
+    check(
+        "/spec/rollout",
+        json!({"canary": {}}),
+        &strategy("spec.rollout.canary", "Canary"),
+    );
+    check(
+        "/spec/rollout",
+        json!({"blueGreen": {}}),
+        &strategy("spec.rollout.blueGreen", "BlueGreen"),
+    );
+    check(
+        "/spec/rollout",
+        json!({"analysis": {"errorRate": {"max": "1%"}}}),
+        &strategy("spec.rollout.analysis", "Canary or BlueGreen"),
+    );
+    for (analysis, path, needs) in [
+        (
+            json!({}),
+            "spec.rollout.analysis",
+            "at least one of errorRate, latencyP95, latencyP99",
+        ),
+        (
+            json!({"errorRate": {}}),
+            "spec.rollout.analysis.errorRate",
+            "at least one of max, maxIncrease",
+        ),
+        (
+            json!({"latencyP99": {}}),
+            "spec.rollout.analysis.latencyP99",
+            "at least one of max, maxIncrease",
+        ),
+        (
+            json!({"errorRate": {"max": "1%"}, "onMaxHold": "Promote"}),
+            "spec.rollout.analysis.onMaxHold",
+            "maxHold",
+        ),
+    ] {
+        check(
+            "/spec/rollout",
+            json!({"strategy": "Canary", "analysis": analysis}),
+            &Rejection::Incomplete { path, needs },
+        );
+    }
+    for (action, needs) in [
+        ("Continue", "step, for action: Continue"),
+        ("Retry", "attempt, for action: Retry"),
+    ] {
+        check(
+            "/spec/rollout/decision",
+            json!({"revision": "abcdefgh", "action": action}),
+            &Rejection::Incomplete {
+                path: "spec.rollout.decision",
+                needs,
+            },
+        );
+    }
     check(
         "/spec/rollout/rollingUpdate",
         json!({"maxSurge": 0}),
@@ -301,6 +366,25 @@ fn every_text_has_its_form() {
         text("/spec/servedName", json!(bad), "spec.servedName");
     }
     text("/spec/restartToken", json!("a b"), "spec.restartToken");
+    for bad in ["", "abcdefg", "abcdefghi", "ABCDEFGH", "abcdefg1"] {
+        text("/spec/rollout/pin", json!(bad), "spec.rollout.pin");
+        text(
+            "/spec/rollout/decision",
+            json!({"revision": bad, "action": "Abort"}),
+            "spec.rollout.decision.revision",
+        );
+    }
+    for bad in [
+        json!([]),
+        json!([{"weight": 50}, {"weight": 10}]),
+        json!([{"weight": 5}, {"weight": 5}]),
+    ] {
+        text(
+            "/spec/rollout",
+            json!({"strategy": "Canary", "canary": {"steps": bad}}),
+            "spec.rollout.canary.steps",
+        );
+    }
     text(
         "/spec/access",
         json!({"allowedCIDRs": ["10.0.0.0/8", "10.0.0.0"]}),

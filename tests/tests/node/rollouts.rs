@@ -1,0 +1,217 @@
+//! A new revision gets its share step by step, is measured, and is taken back when it is worse: by real requests, through
+//! two real gateways.
+//!
+//! The new revision is a table of doubles, so that callers cannot tell it from the linear model. With too few rows it fails
+//! for the numbers that it does not have.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aimass_onnx::{Element, Model, Node};
+use aimass_tests::cluster::Namespace;
+use aimass_tests::{eventually, load, models};
+use kube::api::DynamicObject;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::world::{Gated, doubled, hundred_a_second, public_model, serve, stable, turn};
+
+/// For all steps of a rollout, on a machine that has other things to do.
+const ROLLED_OUT: Duration = Duration::from_secs(120);
+/// The new revision's files.
+const TABLE: &str = "table-model";
+
+/// A model that looks up the double of a number in a table of so many rows.
+fn table(rows: u16) -> Vec<u8> {
+    let doubles = (0..rows).flat_map(|row| (2.0 * f32::from(row)).to_le_bytes());
+    let raw: Vec<u8> = doubles.collect();
+    let row = Node::new("Cast", &["number"], &["row"]).integer("to", 7);
+    let found = Node::new("Gather", &["table", "row"], &["double"]).integer("axis", 0);
+    Model::new("table")
+        .input("number", Element::Float, &[None, Some(1)])
+        .output("double", Element::Float, &[None, Some(1)])
+        .initializer("table", Element::Float, &[rows.into()], &raw)
+        .node(row)
+        .node(found)
+        .encode()
+}
+
+/// Serves the linear model by two pods, rolled out by `rollout` from now on.
+async fn begin(test: &str, rollout: &Value) -> Gated {
+    let world = Gated::start(test).await;
+    let model = models::with(public_model(2), "/spec/rollout", rollout.clone());
+    serve(&world.run.ns, &model).await;
+    world
+}
+
+/// Changes the spec to a table of so many rows.
+async fn change(ns: &Namespace, rows: u16) {
+    models::files(ns, TABLE, &[("model.onnx", &table(rows))]).await;
+    let spec = json!({"model": {"source": {"configMap": {"name": TABLE}}}});
+    let changed = models::merge(ns, "iris", &spec).await;
+    changed.expect("the change is valid");
+}
+
+/// Says a word on the rollout under way.
+async fn decide(ns: &Namespace, action: &str) {
+    let object = iris(ns).await;
+    let target = models::text(&object, "/status/target/revision");
+    let spec = json!({"rollout": {"decision": {"revision": target, "action": action}}});
+    let decided = models::merge(ns, "iris", &spec).await;
+    decided.expect("the decision is valid");
+}
+
+async fn iris(ns: &Namespace) -> DynamicObject {
+    let object = models::api(ns).get("iris").await;
+    object.expect("the model is there")
+}
+
+/// The share of each revision in the requests.
+fn shares(object: &DynamicObject) -> Vec<(String, i64)> {
+    let traffic = object.data.pointer("/status/traffic");
+    let traffic = traffic.and_then(Value::as_array).into_iter().flatten();
+    traffic
+        .map(|share| {
+            let revision = share["revision"].as_str().unwrap_or_default();
+            (revision.to_owned(), share["weight"].as_i64().unwrap_or(0))
+        })
+        .collect()
+}
+
+/// Waits until the condition `RolledOut` has this reason.
+async fn becomes(ns: &Namespace, reason: &str) -> models::Condition {
+    let look = || async {
+        let object = models::api(ns).get("iris").await;
+        let object = object.map_err(|e| e.to_string())?;
+        let found = models::condition(&object, "RolledOut").unwrap_or_default();
+        let fresh = Some(found.observed_generation) == object.metadata.generation;
+        let fine = found.reason == reason && fresh;
+        let now = || format!("{:?}: {}", shares(&object), models::conditions(&object));
+        fine.then_some(found).ok_or_else(now)
+    };
+    eventually(ROLLED_OUT, &format!("RolledOut becomes {reason}"), look).await
+}
+
+/// Looks at the shares until it is over: what all but the revision `before` had, each number once.
+async fn watch(ns: &Namespace, before: &str, over: &AtomicBool) -> Vec<i64> {
+    let mut seen = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        let shares = shares(&iris(ns).await);
+        let sum: i64 = shares.iter().map(|(_, weight)| weight).sum();
+        assert_eq!(sum, 100, "{shares:?}");
+        let new = shares.iter().filter(|(revision, _)| revision != before);
+        let new = new.map(|(_, weight)| weight).sum();
+        if seen.last() != Some(&new) {
+            seen.push(new);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    seen
+}
+
+/// Sends requests and looks at the shares while `happens` does; what came of the requests, and the new revision's shares.
+async fn under_load(world: &Gated, happens: impl Future<Output = ()>) -> (load::Report, Vec<i64>) {
+    let ns = &world.run.ns;
+    let before = stable(ns, "iris").await;
+    let over = Arc::new(AtomicBool::new(false));
+    let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
+    let ended = async {
+        happens.await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let (report, seen, ()) = tokio::join!(sent, watch(ns, &before, &over), ended);
+    (report, seen)
+}
+
+/// Two steps of a few seconds each, judged each five.
+fn canary() -> Value {
+    json!({
+        "strategy": "Canary",
+        "canary": {"steps": [{"weight": 20, "duration": "5s"}, {"weight": 50, "duration": "5s"}]},
+        "analysis": {"interval": "5s", "minRequests": 20, "errorRate": {"maxIncrease": "1%"}},
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_takes_over_step_by_step_and_no_request_fails() {
+    let _turn = turn().await;
+    let world = begin("canary", &canary()).await;
+    let ns = &world.run.ns;
+    let (report, seen) = under_load(&world, async {
+        change(ns, 100).await;
+        becomes(ns, "Complete").await;
+    })
+    .await;
+    report.expect_none_failed();
+    assert_eq!(seen, [0, 20, 50, 75, 100], "the new revision's shares");
+    world.run.no_panic().expect("no panic");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revision_that_fails_one_request_in_ten_is_taken_back() {
+    let _turn = turn().await;
+    let world = begin("worse", &canary()).await;
+    let ns = &world.run.ns;
+    let before = stable(ns, "iris").await;
+    let (report, seen) = under_load(&world, async {
+        change(ns, 90).await;
+        let found = becomes(ns, "RolledBack").await;
+        assert!(found.message.contains("errorRate"), "{}", found.message);
+    })
+    .await;
+    assert_eq!(seen, [0, 20, 0], "the new revision's shares");
+    assert!((1..60).contains(&report.failed), "{report:?}");
+    assert_eq!(stable(ns, "iris").await, before);
+    let (report, seen) = under_load(&world, sleep(Duration::from_secs(5))).await;
+    report.expect_none_failed();
+    assert_eq!(seen, [0], "it is not tried again by itself");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_canary_without_callers_holds_until_a_person_promotes_it() {
+    let world = begin("quiet", &canary()).await;
+    let ns = &world.run.ns;
+    change(ns, 100).await;
+    let found = becomes(ns, "Holding").await;
+    assert!(found.message.contains("20"), "{}", found.message);
+    sleep(Duration::from_secs(5)).await;
+    let held = iris(ns).await;
+    let share = shares(&held);
+    assert!(share.iter().any(|(_, weight)| *weight == 20), "{share:?}");
+    decide(ns, "Promote").await;
+    becomes(ns, "Complete").await;
+    doubled(world.gateway.caller(), 21)
+        .await
+        .expect("an answer");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn green_gets_all_requests_at_once_and_gives_them_back_at_a_word() {
+    let _turn = turn().await;
+    let rollout = json!({"strategy": "BlueGreen", "blueGreen": {"soak": "2s", "keepOld": "1h"}});
+    let world = begin("switch", &rollout).await;
+    let ns = &world.run.ns;
+    let before = stable(ns, "iris").await;
+    let (report, seen) = under_load(&world, async {
+        change(ns, 100).await;
+        let switched = || async {
+            let object = iris(ns).await;
+            let target = models::text(&object, "/status/target/revision");
+            let shares = shares(&object);
+            let fine = target != before && shares == [(target.to_owned(), 100)];
+            fine.then_some(()).ok_or(format!("{shares:?}"))
+        };
+        eventually(ROLLED_OUT, "green has everything", switched).await;
+        sleep(Duration::from_secs(3)).await;
+        decide(ns, "Abort").await;
+        becomes(ns, "Aborted").await;
+    })
+    .await;
+    report.expect_none_failed();
+    assert_eq!(seen, [0, 100, 0], "green's shares");
+    world.end().await;
+}
