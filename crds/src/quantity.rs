@@ -32,6 +32,15 @@ const BINARY: [(&str, i128); 4] = [
     ("Mi", ONE << 20),
     ("Ki", ONE << 10),
 ];
+/// Suffixes that our schema does not take, with their value in nano.
+const FURTHER: [(&str, i128); 6] = [
+    ("E", 1_000_000_000_000_000_000 * ONE),
+    ("P", 1_000_000_000_000_000 * ONE),
+    ("Ei", ONE << 60),
+    ("Pi", ONE << 50),
+    ("u", ONE / 1_000_000),
+    ("n", 1),
+];
 
 impl Amount {
     /// Reads an amount: up to 15 digits, up to nine decimals, a suffix. `None` for anything else.
@@ -59,6 +68,67 @@ impl Amount {
             .checked_mul(*unit)?
             .checked_add(decimals.checked_mul(*unit)? / ONE)?;
         Some(Self { nano, binary })
+    }
+
+    /// Reads what the API server has written in an object that is not ours: of any size, with every
+    /// suffix and with exponents. `None` for what is negative, finer than a billionth, or too large.
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        if let Some(amount) = Self::parse(text) {
+            return Some(amount);
+        }
+        let split = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(text.len());
+        let (number, suffix) = text.split_at_checked(split)?;
+        let mut table = DECIMAL.iter().chain(&BINARY).chain(&FURTHER);
+        let unit = match table.find(|(name, _)| *name == suffix) {
+            Some((_, unit)) => *unit,
+            None => power(suffix)?,
+        };
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+        let places = u32::try_from(decimals.len()).ok()?;
+        let digits: i128 = format!("{whole}{decimals}").parse().ok()?;
+        let nano = digits.checked_mul(unit)? / 10_i128.checked_pow(places)?;
+        let binary = suffix.ends_with('i');
+        Some(Self { nano, binary })
+    }
+
+    /// The sum; what cannot be counted any more is the most that can.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            nano: self.nano.saturating_add(other.nano),
+            ..self
+        }
+    }
+
+    /// What is left without `other`; nothing if that is more.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        Self {
+            nano: self.nano.saturating_sub(other.nano).max(0),
+            ..self
+        }
+    }
+
+    /// The larger of two.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        if other > self { other } else { self }
+    }
+
+    /// How often `each` fits into it; `None`: of nothing there is room for any number.
+    #[must_use]
+    pub fn holds(self, each: Self) -> Option<i32> {
+        let times = self.nano.checked_div(each.nano)?;
+        Some(i32::try_from(times).unwrap_or(i32::MAX))
+    }
+
+    /// Whether it is nothing.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.nano == 0
     }
 
     /// The number of whole units, rounded down: CPUs.
@@ -110,6 +180,15 @@ impl Amount {
     fn whole(self) -> i128 {
         self.nano / ONE + i128::from(self.nano % ONE > 0)
     }
+}
+
+/// What `e3` or `E3` stands for, in nano.
+fn power(suffix: &str) -> Option<i128> {
+    let exponent = suffix.strip_prefix(['e', 'E'])?;
+    let exponent: i32 = exponent.parse().ok()?;
+    // nine places make it nano
+    let places = u32::try_from(exponent.checked_add(9)?).ok()?;
+    10_i128.checked_pow(places)
 }
 
 impl PartialEq for Amount {
@@ -180,6 +259,55 @@ mod tests {
         ] {
             assert!(Amount::parse(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_the_api_server_writes_elsewhere_is_read() {
+        let check = |text: &str, expect: &str| {
+            let expect = Amount::parse(expect).unwrap();
+            assert_eq!(Amount::read(text), Some(expect), "{text}");
+        };
+        check("20", "20");
+        check("1500m", "1.5");
+        check("12e6", "12M");
+        check("12E6", "12M");
+        check("1e-3", "1m");
+        check("2.5e3", "2500");
+        check("3P", "3000T");
+        check("1E", "1000000T");
+        check("1Pi", "1024Ti");
+        check("1.5Ei", "1572864Ti");
+        check("100u", "0.0001");
+        check("5n", "0.000000005");
+        check("1234567890123456", "1234567890.123456M");
+        for bad in [
+            "",
+            "-1",
+            "1e",
+            "1e99",
+            "1e-12",
+            "x",
+            "9".repeat(40).as_str(),
+        ] {
+            assert_eq!(Amount::read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_added_and_fit_into_each_other() {
+        let amount = |text: &str| Amount::parse(text).unwrap();
+        assert_eq!(amount("250m").plus(amount("10m")), amount("260m"));
+        assert_eq!(amount("20").minus(amount("19750m")).canonical(), "250m");
+        assert!(amount("1").minus(amount("2")).is_zero());
+        assert_eq!(amount("1").or_more(amount("1500m")), amount("1.5"));
+        assert_eq!(amount("1").holds(amount("300m")), Some(3));
+        assert_eq!(amount("1Gi").holds(amount("512Mi")), Some(2));
+        assert_eq!(amount("0").holds(amount("1")), Some(0));
+        assert_eq!(amount("1").holds(amount("0")), None);
+        assert_eq!(
+            amount("999999999999999Ti").holds(amount("1m")),
+            Some(i32::MAX)
+        );
     }
 
     #[test]

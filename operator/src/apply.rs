@@ -91,6 +91,7 @@ pub(crate) async fn apply(
         platform: _,
         reference: _,
         signals: _,
+        quotas: _,
     } = observed;
     let Plan {
         objects,

@@ -75,6 +75,14 @@ impl Pulse {
         }
     }
 
+    /// The API server said no to the stream of `plural`, which is all that is expected of it.
+    pub(crate) fn answered(&self, plural: &str) {
+        let now = (self.0.boottime)();
+        if let Some(stream) = self.streams().get_mut(plural) {
+            stream.last = now;
+        }
+    }
+
     /// Why the stream of `plural` fails, and for how long it has.
     pub(crate) fn trouble(&self, plural: &str) -> Option<(String, Duration)> {
         let now = (self.0.boottime)();
@@ -276,6 +284,22 @@ mod tests {
             pulse.most_silent(),
             Some(("services".to_owned(), Duration::from_secs(60)))
         );
+    }
+
+    #[test]
+    fn a_stream_that_is_refused_is_not_silent() {
+        let clock = Arc::new(AtomicU64::new(100));
+        let read = Arc::clone(&clock);
+        let boottime: Boottime = Arc::new(move || Duration::from_secs(read.load(Ordering::SeqCst)));
+        let pulse = Pulse::new(boottime, Metrics::new(&mut Default::default()));
+        pulse.expect("resourcequotas");
+        clock.store(900, Ordering::SeqCst);
+        pulse.failed("resourcequotas", "may not list".to_owned());
+        pulse.probed();
+        assert!(pulse.verdict().is_err());
+        pulse.answered("resourcequotas");
+        assert_eq!(pulse.verdict(), Ok(()));
+        assert!(pulse.trouble("resourcequotas").is_some(), "it is told");
     }
 
     #[test]

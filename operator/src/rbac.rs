@@ -93,6 +93,12 @@ pub const CLUSTER: &[Rule] = &[
     ),
     rule("", "pods", &["list", "watch"], "why a model is not ready"),
     rule(
+        "",
+        "resourcequotas",
+        &["list", "watch"],
+        "for how many pods there is room",
+    ),
+    rule(
         "events.k8s.io",
         "events",
         &["create", "list"],

@@ -160,6 +160,7 @@ fn render_one(
         children: Children::default(),
         pods: Vec::new(),
         signals: Signals::default(),
+        quotas: Vec::new(),
     };
     let plan = plan(&model, &observed).map_err(|rejection| {
         let Failure {

@@ -16,6 +16,7 @@ mod known;
 mod lines;
 mod reader;
 mod review;
+mod room;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -91,6 +92,13 @@ pub(crate) fn start(ctx: &Arc<Context>, tasks: &Tasks) -> Reading {
 pub(crate) async fn decided(ctx: &Context) {
     if ctx.config.gateways.is_some() {
         wait(DECIDED, || ctx.signals.is_decided()).await;
+    }
+}
+
+/// A quota of the namespace has changed: models whose number one limits are decided at once.
+pub(crate) fn quota_changed(ctx: &Context, namespace: &str) {
+    for model in ctx.signals.held(namespace) {
+        decide::one(ctx, &model);
     }
 }
 

@@ -32,6 +32,7 @@ mod follow;
 pub(crate) mod holders;
 pub(crate) mod item;
 pub(crate) mod pod;
+pub(crate) mod quota;
 pub(crate) mod references;
 mod subjects;
 
@@ -98,6 +99,7 @@ pub(crate) fn start(ctx: &Arc<Context>, tasks: &Tasks, stop: &Stop) {
         "watch-pods",
         Box::pin(keep(context(), pods, |caches| &caches.pods, pod::item)),
     );
+    spawn("watch-quotas", Box::pin(quota::keep(context())));
     // Copies and what models refer to are one kind, hence one watch.
     let item = item::config_map::<PartialObjectMeta<ConfigMap>>;
     spawn(

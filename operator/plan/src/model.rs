@@ -8,7 +8,8 @@
 //! spec asks for and which exist; `size` says how many pods there shall be, `rollout` gives each
 //! revision some of them and a share of the requests; `objects` and `prune` turn that into writes;
 //! `drift` finds those that are needed. [`scale`] stands beside them: it is asked each second how many
-//! replicas the load calls for, whether or not anything else has changed.
+//! replicas the load calls for, whether or not anything else has changed; [`quota`] says to it for how
+//! many there is room.
 
 pub mod analysis;
 mod canonical;
@@ -33,6 +34,7 @@ mod planned;
 mod planner;
 mod pod;
 mod prune;
+pub mod quota;
 mod remembered;
 mod revision;
 mod rollout;

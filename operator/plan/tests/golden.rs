@@ -138,6 +138,7 @@ fn observed(reference: Reference, gateway: bool) -> Observed {
         children: Children::default(),
         pods: Vec::new(),
         signals: aimass_plan::model::Signals::default(),
+        quotas: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aimass_crds::ModelDeployment;
+use aimass_plan::model::quota::Quota;
 use aimass_plan::model::{Children, Observed, Pod, Reference, Signals, waits_for_volumes};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
@@ -41,7 +42,18 @@ pub(crate) async fn observe(ctx: &Context, model: &ModelDeployment) -> Result<Ob
         children,
         pods,
         signals: signals(ctx, model),
+        quotas: quotas(ctx, namespace),
     })
+}
+
+/// What the quotas of its namespace allow. Those that may not be read are none.
+fn quotas(ctx: &Context, namespace: &str) -> Vec<Quota> {
+    let value = |(_, known)| {
+        let (Known::Present(quota) | Known::Doubtful(quota)) = known;
+        Quota::clone(&quota)
+    };
+    let quotas = ctx.caches.quotas.group(namespace);
+    quotas.into_iter().map(value).collect()
 }
 
 /// What the gateways tell, if there are any.

@@ -14,6 +14,7 @@ use tokio::task::yield_now;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::desk::{Pods, Second};
+use super::room;
 use crate::cache::{Key, Known};
 use crate::context::Context;
 use crate::watch::pod;
@@ -61,7 +62,7 @@ fn is_news(ctx: &Context, key: &Key) -> bool {
     let model = ctx.caches.models.overlay.newest(model);
     let pods = pods(ctx, key, &model);
     let at = (ctx.tick(), ctx.now());
-    ctx.signals.decide(&model, &ctx.config.platform, pods, at)
+    ctx.signals.decide(&model, &ctx.config.platform, &pods, at)
 }
 
 /// Its pods, over all revisions.
@@ -88,6 +89,7 @@ fn pods(ctx: &Context, key: &Key, model: &ModelDeployment) -> Pods {
     if is_refused(ctx, model) {
         pods.blocked = Some(Blocked::Refused);
     }
+    pods.room = room::room(&ctx.caches, &key.namespace, model);
     pods
 }
 

@@ -152,7 +152,7 @@ impl Desk {
         &self,
         model: &ModelDeployment,
         platform: &Platform,
-        pods: Pods,
+        pods: &Pods,
         at: (Tick, Timestamp),
     ) -> bool {
         let uid = model.metadata.uid.as_deref().unwrap_or_default();
@@ -161,6 +161,13 @@ impl Desk {
             Some(reading.decide((uid, model), platform, pods, at))
         })
         .unwrap_or_default()
+    }
+
+    /// Models of the namespace whose number a quota limits: to decide at once when one changes. Those
+    /// whose number none limits are decided each second, or rest at the least that there may be.
+    pub(super) fn held(&self, namespace: &str) -> Vec<Key> {
+        self.read(|reading, known| Some(reading.held(known, namespace)))
+            .unwrap_or_default()
     }
 
     /// Whether every live gateway has said what it does.

@@ -65,6 +65,16 @@ impl Known {
         self.uids.get(key)
     }
 
+    /// Those of one namespace.
+    pub(super) fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = (&Key, &Uid)> {
+        let first = Key {
+            namespace: namespace.to_owned(),
+            name: String::new(),
+        };
+        let from = self.uids.range(first..);
+        from.take_while(move |(key, _)| key.namespace == namespace)
+    }
+
     /// All of them.
     pub(super) fn all(&self) -> impl Iterator<Item = &Uid> {
         self.keys.keys()
@@ -93,6 +103,25 @@ mod tests {
         assert_eq!(known.remove(&key("iris"), "u1"), None, "it is another one");
         assert_eq!(known.remove(&key("iris"), "u2").as_deref(), Some("u2"));
         assert_eq!(known.all().count(), 0);
+    }
+
+    #[test]
+    fn a_namespace_has_its_own_and_no_others() {
+        let mut known = Known::default();
+        for (namespace, name) in [("a", "iris"), ("a", "rose"), ("ab", "iris"), ("b", "iris")] {
+            let key = Key {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            };
+            known.set(&key, &format!("{namespace}/{name}"));
+        }
+        let names = |namespace| {
+            let found = known.of_namespace(namespace);
+            found.map(|(_, uid)| &**uid).collect::<Vec<_>>()
+        };
+        assert_eq!(names("a"), ["a/iris", "a/rose"]);
+        assert_eq!(names("ab"), ["ab/iris"]);
+        assert_eq!(names("c"), [""; 0]);
     }
 
     #[test]

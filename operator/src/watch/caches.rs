@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use aimass_crds::{APIKey, ModelDeployment, UsagePlan};
+use aimass_plan::model::quota::Quota;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -17,6 +18,9 @@ use crate::cache::{Absence, Cache};
 use crate::watch::holders::Holders;
 use crate::watch::references::References;
 use crate::watch::subjects::{Subject, Subjects};
+
+/// The plural name of ResourceQuotas.
+pub(super) const QUOTAS: &str = "resourcequotas";
 
 /// How often is looked whether all caches are filled.
 const LOOK: Duration = Duration::from_millis(50);
@@ -47,6 +51,8 @@ pub(crate) struct Caches {
     /// Claims of users: that they exist.
     pub(crate) claims: Cache<()>,
     pub(crate) pods: Cache<aimass_plan::model::Pod>,
+    /// By namespace.
+    pub(crate) quotas: Cache<Quota>,
     /// What models refer to.
     pub(crate) references: References,
     /// What keys name.
@@ -86,6 +92,7 @@ impl Caches {
             config_maps: Cache::new(Absence::Doubted),
             claims: Cache::new(Absence::Believed),
             pods: Cache::new(Absence::Believed),
+            quotas: Cache::new(Absence::Believed),
             references: References::default(),
             holders: Holders::default(),
         }
@@ -96,7 +103,7 @@ impl Caches {
         self.scope == Scope::Cluster
     }
 
-    /// Each kind that is watched by its plural name, and whether its cache was filled once.
+    /// Each kind that nothing goes without, by its plural name, and whether its cache was filled once.
     pub(crate) fn kinds(&self) -> Vec<(&'static str, bool)> {
         let mut kinds = vec![
             ("modeldeployments", self.models.is_filled()),
@@ -114,6 +121,12 @@ impl Caches {
             kinds.push(("usageplans", self.plans.is_filled()));
         }
         kinds
+    }
+
+    /// Whether all goes on without that kind. An installation from before it was read may not grant it;
+    /// then quotas are told of by what they refuse.
+    pub(crate) fn is_spared(plural: &str) -> bool {
+        plural == QUOTAS
     }
 
     /// Whether the cache of that kind was filled once.

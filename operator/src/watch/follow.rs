@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 
 use crate::context::{Context, Events, resource_of};
 use crate::error::said;
+use crate::watch::Caches;
 
 /// Pause before a stream begins anew that waits for its kind or for the API server.
 const ANEW: Duration = Duration::from_secs(2);
@@ -54,14 +55,20 @@ pub(crate) async fn follow<K>(
                     } else {
                         debug!(watch.kind = resource, failures, "{text}");
                     }
-                    if answer(&error) == Some(404) && ctx.caches.was_filled(&plural) {
+                    let is_gone = answer(&error) == Some(404) && ctx.caches.was_filled(&plural);
+                    let is_hidden = answer(&error) == Some(403) && Caches::is_spared(&plural);
+                    if is_gone || is_hidden {
                         // The kind is gone, and its objects with it. Nothing is deleted for that;
-                        // but children of models that are gone must not be made anew.
+                        // but children of models that are gone must not be made anew, and what we
+                        // may not see any more must not be taken for what is.
                         take(Event::Init);
                         take(Event::InitDone);
                     }
                     ctx.metrics.watch_failed(&plural);
                     ctx.pulse.failed(&plural, text);
+                    if is_hidden {
+                        ctx.pulse.answered(&plural);
+                    }
                     if begins_anew(&error, failures) {
                         break;
                     }

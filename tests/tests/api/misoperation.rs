@@ -8,6 +8,7 @@ use aimass_tests::eventually;
 use aimass_tests::models::{self, condition};
 use aimass_tests::pods::Behaviour;
 use aimass_tests::workload::{MODEL, Run};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::Api;
 use kube::api::{DynamicObject, ListParams, PostParams};
@@ -330,11 +331,9 @@ async fn a_source_that_cannot_be_reached_is_told() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_quota_that_is_used_up_is_quoted() {
-    let cluster = Cluster::connect().await;
-    let (run, revision) = serving(&cluster, "quota").await;
-    let quotas: Api<ResourceQuota> = run.ns.api();
+/// A quota that the two pods of the model use up.
+async fn full(ns: &Namespace) -> Api<ResourceQuota> {
+    let quotas: Api<ResourceQuota> = ns.api();
     let quota: ResourceQuota = serde_json::from_value(json!({
         "metadata": {"name": "small"}, "spec": {"hard": {"pods": "2"}},
     }))
@@ -354,7 +353,15 @@ async fn a_quota_that_is_used_up_is_quoted() {
         }
     };
     eventually(SOON * 2, "the quota is counted", counted).await;
-    models::merge(&run.ns, "iris", &json!({"restartToken": "b"}))
+    quotas
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_that_refuses_a_further_pod_is_quoted() {
+    let cluster = Cluster::connect().await;
+    let (run, revision) = serving(&cluster, "quota").await;
+    let quotas = full(&run.ns).await;
+    models::merge(&run.ns, "iris", &json!({"replicas": 3}))
         .await
         .expect("it is valid");
     let look = || async {
@@ -371,6 +378,48 @@ async fn a_quota_that_is_used_up_is_quoted() {
     let recovered = || async { models::settled(&get(&run.ns).await?) };
     // The ReplicaSet controller tries again in its own time.
     eventually(Duration::from_secs(60), "with room it goes on", recovered).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c44_a_rollout_that_a_quota_has_no_room_for_waits_and_says_so() {
+    let cluster = Cluster::connect().await;
+    let (run, revision) = serving(&cluster, "quota-rollout").await;
+    let quotas = full(&run.ns).await;
+    models::merge(&run.ns, "iris", &json!({"restartToken": "b"}))
+        .await
+        .expect("it is valid");
+    let waits = || async {
+        let object = get(&run.ns).await?;
+        let waits = models::expect_condition(&object, "RolledOut", "False", "WaitingForCapacity")?;
+        Ok((waits.message, object))
+    };
+    let (message, object) = eventually(SOON, "it waits for room", waits).await;
+    let full = "quota small has 0 of 2 pods left: raise it";
+    assert!(message.contains(full), "{message}");
+    assert_eq!(told(&object, "QuotaExceeded").map(|_| ()), Ok(()));
+    serves_on(&run.ns, &object, &revision).await;
+    // Whoever is refused is tried again later and later: so none is tried.
+    let deployments: Api<Deployment> = run.ns.api();
+    let list = deployments.list(&ListParams::default()).await;
+    for deployment in list.expect("Deployments are listed") {
+        let wanted = deployment.spec.and_then(|spec| spec.replicas);
+        let is_old = deployment.metadata.name == Some(format!("iris-{revision}"));
+        assert_eq!(wanted, Some(if is_old { 2 } else { 0 }));
+    }
+    quotas
+        .delete("small", &Default::default())
+        .await
+        .expect("it can go");
+    let recovered = || async {
+        let object = get(&run.ns).await?;
+        models::settled(&object)?;
+        match models::text(&object, "/status/stable/revision") == revision {
+            true => Err("the old revision is stable".to_owned()),
+            false => Ok(()),
+        }
+    };
+    eventually(SOON * 3, "with room it goes on", recovered).await;
+    run.no_panic().expect("no panic");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use aimass_tests::cluster::Namespace;
 use aimass_tests::{eventually, models};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::Api;
-use kube::api::ListParams;
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -103,6 +103,64 @@ async fn pods_come_with_the_load_and_go_without_it() {
     let (report, ()) = tokio::join!(sent, grown);
     report.expect_none_failed();
     becomes(ns, "Scaled", "WithinLimits", 1, Duration::from_secs(90)).await;
+    world.end().await;
+}
+
+/// A quota that has room for one pod more than there are in the namespace, gateways included; how many it
+/// allows.
+async fn one_more(ns: &Namespace) -> usize {
+    let pods: Api<Pod> = ns.api();
+    let there = pods.list_metadata(&ListParams::default()).await;
+    let hard = there.expect("pods are listed").items.len() + 1;
+    let quota: ResourceQuota = serde_json::from_value(json!({
+        "metadata": {"name": "small"}, "spec": {"hard": {"pods": hard.to_string()}},
+    }))
+    .expect("a quota");
+    let quotas: Api<ResourceQuota> = ns.api();
+    let made = quotas.create(&PostParams::default(), &quota).await;
+    made.expect("it is valid");
+    let counted = || async {
+        let quota = quotas.get("small").await.map_err(|e| e.to_string())?;
+        let used = quota.status.and_then(|s| s.used).unwrap_or_default();
+        let used = used.get("pods").map(|q| q.0.clone()).unwrap_or_default();
+        let fine = used == (hard - 1).to_string();
+        fine.then_some(()).ok_or(format!("{used:?} of {hard}"))
+    };
+    eventually(Duration::from_secs(30), "the quota is counted", counted).await;
+    hard
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c44_a_quota_holds_the_number_and_lets_it_go() {
+    let _turn = turn().await;
+    let world = Gated::start("quota").await;
+    let ns = &world.run.ns;
+    let scaling = json!({"min": 1, "max": 5, "window": "6s", "target": {"rate": 40}});
+    serve(ns, &model(&scaling)).await;
+    let hard = one_more(ns).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
+    let held = async {
+        let within = Duration::from_secs(30);
+        becomes(ns, "Scaled", "QuotaExceeded", 2, within).await;
+        let object = models::api(ns).get("iris").await.expect("it is there");
+        let scaled = models::condition(&object, "Scaled").unwrap_or_default();
+        let expect =
+            format!("held at 2 replicas (max 5): quota small has 0 of {hard} pods left: raise it");
+        assert_eq!(scaled.message, expect);
+        let limit = models::text(&object, "/status/scaling/limitedBy");
+        assert_eq!(limit, "Quota");
+        let quotas: Api<ResourceQuota> = ns.api();
+        let raised = json!({"spec": {"hard": {"pods": (hard + 1).to_string()}}});
+        let patch = Patch::Merge(&raised);
+        let patched = quotas.patch("small", &PatchParams::default(), &patch).await;
+        patched.expect("it can be raised");
+        becomes(ns, "Scaled", "WithinLimits", 3, within).await;
+        over.store(true, Ordering::Relaxed);
+    };
+    let (report, ()) = tokio::join!(sent, held);
+    report.expect_none_failed();
+    world.run.no_panic().expect("no panic");
     world.end().await;
 }
 

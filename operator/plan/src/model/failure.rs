@@ -5,8 +5,11 @@
 
 mod checks;
 mod ended;
+mod full;
 
 use std::time::Duration;
+
+pub(crate) use full::full;
 
 use aimass_crds::reason::Reason;
 use jiff::{SignedDuration, Timestamp};

@@ -13,6 +13,8 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::quota::Quota;
+
 /// Everything that `observe` saw of one ModelDeployment: facts, no judgement.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -28,6 +30,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// What the gateways tell.
     pub signals: Signals,
+    /// The quotas of its namespace, as far as they are known.
+    pub quotas: Vec<Quota>,
 }
 
 /// What the gateways tell of one ModelDeployment.
@@ -65,6 +69,8 @@ pub struct Recommended {
     pub limited_by: Option<LimitedBy>,
     /// The decision in words: what was seen, what it calls for.
     pub message: String,
+    /// Which quota has no room for more, and what to do.
+    pub held: Option<String>,
     /// Somebody waits although there is no pod.
     pub waking: bool,
 }

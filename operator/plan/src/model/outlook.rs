@@ -87,6 +87,8 @@ pub struct Scaling {
     pub limited_by: Option<LimitedBy>,
     /// The decision in words.
     pub message: String,
+    /// Which quota has no room for more, and what to do, where that is known.
+    pub held: Option<String>,
     /// The load says it, but no gateway speaks.
     pub silent: bool,
     /// The load calls for no pod. A new revision may have one all the same, to prove itself.

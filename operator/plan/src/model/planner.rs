@@ -43,12 +43,18 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
     let wanted = wanted(&valid, observed, &history)?;
     let pods = facts::pods(&valid.name, &history, &observed.children, &observed.pods);
     let read = remembered::read(model.status.as_ref(), &history, &pods);
-    let troubles = troubles(&valid, observed, &history);
+    let mut troubles = troubles(&valid, observed, &history);
     let before = model
         .status
         .as_ref()
         .and_then(|status| status.scaling.as_ref());
     let size = size(&valid, &observed.signals, before);
+    let may_begin = size.desired > 0 || size.mode == ScalingMode::Automatic;
+    if let Some(target) = wanted.target.as_ref().filter(|_| may_begin)
+        && let Some(full) = failure::full(target, &read.memory, (&valid, &pods), &observed.quotas)
+    {
+        troubles.failures.entry(target.name.clone()).or_insert(full);
+    }
 
     let order: Vec<String> = history.iter().map(|known| known.name.clone()).collect();
     let facts = rollout::Facts {
@@ -174,6 +180,7 @@ fn scaling(valid: &Valid, size: Size, proves: bool) -> Scaling {
         desired,
         limited_by,
         message,
+        held,
         silent,
     } = size;
     Scaling {
@@ -181,12 +188,13 @@ fn scaling(valid: &Valid, size: Size, proves: bool) -> Scaling {
         min: valid.automatic.min,
         max: valid.automatic.max,
         desired: desired.max(i32::from(proves)),
-        limited_by,
+        limited_by: limited_by.filter(|_| !proves),
         message: if proves {
             "1 replica: a new revision proves itself while nobody calls".to_owned()
         } else {
             message
         },
+        held: held.filter(|_| !proves),
         silent,
         asleep: mode == ScalingMode::Automatic && desired == 0,
     }

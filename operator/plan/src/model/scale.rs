@@ -62,7 +62,8 @@ pub struct Seen<'a> {
 /// with. Called twice with the same arguments, it says the same.
 ///
 /// The number is at least `limits.min` and at most `limits.max`; it grows at most to the room that
-/// the quota has, and falls to that room once it has been exceeded for three seconds. Infallible:
+/// the quota has, and falls to that room once it has been exceeded for ten seconds, but takes no pod
+/// away that is there. Infallible:
 /// numbers out of range count as the nearest one in range. O(seconds of the window).
 #[must_use]
 pub fn recommend(

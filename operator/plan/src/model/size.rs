@@ -20,6 +20,8 @@ pub(crate) struct Size {
     pub(crate) limited_by: Option<LimitedBy>,
     /// The decision in words.
     pub(crate) message: String,
+    /// Which quota has no room for more, and what to do, where that is known.
+    pub(crate) held: Option<String>,
     /// The load says it, but no gateway speaks.
     pub(crate) silent: bool,
 }
@@ -31,6 +33,7 @@ pub(crate) fn size(valid: &Valid, signals: &Signals, before: Option<&ScalingStat
         desired,
         limited_by: None,
         message,
+        held: None,
         silent: false,
     };
     if valid.suspended {
@@ -83,8 +86,16 @@ fn automatic(valid: &Valid, signals: &Signals, before: Option<&ScalingStatus>) -
         desired,
         limited_by,
         message,
+        held: held(signals, limited_by),
         silent: signals.expected && signals.gateways.values().all(|gateway| gateway.silent),
     }
+}
+
+/// What the signals know of the quota, where that is what limits the number.
+fn held(signals: &Signals, limited_by: Option<LimitedBy>) -> Option<String> {
+    let recommended = signals.recommended.as_ref()?;
+    let by_quota = signals.expected && limited_by == Some(LimitedBy::Quota);
+    recommended.held.clone().filter(|_| by_quota)
 }
 
 /// A number of replicas in words.

@@ -123,6 +123,10 @@ fn scaling(decided: &Scaling, previous: Option<&ScalingStatus>, now: Timestamp) 
 fn revision(outlook: &RevisionOutlook, sums: &Sums) -> RevisionStatus {
     let pods = sums.of_revision(&outlook.name);
     let (reason, message) = match &outlook.failure {
+        // it has none because there is no room for any
+        Some(failure) if pods.present == 0 && failure.reason == Reason::QuotaExceeded => {
+            (failure.reason, cut(&failure.message, 256))
+        }
         _ if outlook.size == 0 => (Reason::AtZero, String::new()),
         _ if pods.ready >= outlook.size => (Reason::Ready, String::new()),
         Some(failure) => (failure.reason, cut(&failure.message, 256)),

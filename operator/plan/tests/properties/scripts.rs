@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use aimass_crds::condition::ConditionType;
 use aimass_crds::model_deployment::{
-    Action, Analysis, ErrorRate, OnMaxHold, RollingUpdate, Rollout,
+    Action, Analysis, ErrorRate, OnMaxHold, RollingUpdate, Rollout, Strategy as Way,
 };
 use aimass_crds::reason::Reason;
 use aimass_crds::scalars::{CountOrPercent, Duration, Percent};
@@ -420,8 +420,33 @@ fn a_full_quota_takes_a_rolling_update_without_surge() {
 fn a_full_quota_has_no_room_for_a_canary() {
     let mut script = Script::new(steps(), 4, "new");
     script.world.quota = 4;
+    script.run(5);
+    assert_eq!(script.progress(), Reason::WaitingForCapacity);
+    assert_eq!(script.world.present(), 4, "none is tried");
     let seconds = script.until(700, BACK);
-    assert!(seconds >= 600 && script.requests == 0, "{seconds}");
+    assert!(seconds >= 590 && script.requests == 0, "{seconds}");
+}
+
+#[test]
+fn a_quota_that_is_raised_lets_a_rollout_begin() {
+    let mut script = Script::new(steps(), 4, "new");
+    script.world.quota = 4;
+    script.run(60);
+    assert_eq!(script.progress(), Reason::WaitingForCapacity);
+    script.world.quota = 6;
+    script.until(30, |script| script.share() == 10);
+}
+
+#[test]
+fn with_recreate_a_full_quota_is_no_obstacle() {
+    let recreate = Rollout {
+        strategy: Some(Way::Recreate),
+        ..Rollout::default()
+    };
+    let mut script = Script::new(recreate, 4, "new");
+    script.world.quota = 4;
+    script.until(200, COMPLETE);
+    assert_eq!(script.most_pods, 4);
 }
 
 #[test]

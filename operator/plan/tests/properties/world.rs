@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use aimass_crds::ModelDeployment;
 use aimass_crds::model_deployment::Weight;
+use aimass_plan::model::quota::Quota;
 use aimass_plan::model::{
     Applied, Children, Counts, Decided, Desired, Gateway, Object, Observed, Outlook, Plan,
     Platform, Progress, Recommended, Reference, Rejection, Signals, Traces, Write, plan, status,
@@ -101,7 +102,21 @@ impl World {
             children: self.children.clone(),
             pods: Vec::new(),
             signals: self.signals(),
+            quotas: self.quotas(),
         }
+    }
+
+    /// A quota of pods, if there is one.
+    fn quotas(&self) -> Vec<Quota> {
+        let quota = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "small"},
+            "status": {
+                "hard": {"pods": self.quota.to_string()},
+                "used": {"pods": self.present().to_string()},
+            },
+        }));
+        let all = (self.quota < i32::MAX).then(|| Quota::of(&quota.unwrap()));
+        all.into_iter().collect()
     }
 
     fn signals(&self) -> Signals {
@@ -124,6 +139,7 @@ impl World {
                 desired,
                 limited_by: None,
                 message: format!("{desired} in words"),
+                held: None,
                 waking: false,
             }),
             counts: counts.collect(),

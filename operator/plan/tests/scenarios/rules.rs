@@ -270,6 +270,7 @@ fn a_quota_holds_the_number_and_its_end_lets_it_go() {
         ..Setting::default()
     };
     let run = play(&setting, 1);
+    assert!(run.desired[125..199].iter().all(|number| *number == 6));
     let late: Vec<_> = run.changes.iter().filter(|(at, _)| *at > 119.0).collect();
     assert!(late[0].1.starts_with("4 → 6: burst"), "{late:?}");
     assert!(late[0].1.ends_with("the quota has room for 6"), "{late:?}");

@@ -200,7 +200,7 @@ impl Reading {
         &mut self,
         (uid, model): (&Uid, &ModelDeployment),
         platform: &Platform,
-        pods: Pods,
+        pods: &Pods,
         (now, time): (Tick, Timestamp),
     ) -> bool {
         let records = RECORDS / self.models.len().max(1);
@@ -232,6 +232,18 @@ impl Reading {
             self.awake.remove(uid);
         }
         is_news
+    }
+
+    /// Models of the namespace whose number a quota limits.
+    pub(super) fn held(&self, known: &Known, namespace: &str) -> Vec<Key> {
+        let is_held = |uid: &Uid| {
+            let model = self.models.get(uid);
+            let scaled = model.and_then(|model| model.scaled.as_ref());
+            scaled.is_some_and(Scaled::is_held)
+        };
+        let models = known.of_namespace(namespace);
+        let held = models.filter(|(_, uid)| is_held(uid));
+        held.map(|(key, _)| key.clone()).collect()
     }
 
     pub(super) fn observed(&mut self, uid: &Uid, model: &ModelDeployment, now: Tick) -> Signals {

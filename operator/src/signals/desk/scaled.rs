@@ -9,6 +9,7 @@ use aimass_crds::ModelDeployment;
 use aimass_crds::model_deployment::LimitedBy;
 use aimass_crds::signals;
 use aimass_plan::model::Recommended;
+use aimass_plan::model::quota::{Room, Tight};
 use aimass_plan::model::scale::{
     Blocked, Counts, Coverage, Limit, Limits, Memory, Milli, Recommendation, Ring, Rule, Rules,
     Seen, Span, Tick, recommend,
@@ -24,7 +25,7 @@ const LIMITED: Duration = Duration::from_secs(30);
 const TAIL: Duration = Duration::from_secs(10);
 
 /// Its pods, over all revisions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Pods {
     /// Those that serve.
     pub(crate) usable: i32,
@@ -32,13 +33,15 @@ pub(crate) struct Pods {
     pub(crate) existing: i32,
     /// What keeps the pods of the last increase away.
     pub(crate) blocked: Option<Blocked>,
+    /// For how many more the quotas have room; `None`: none limits them, or none is known.
+    pub(crate) room: Option<Room>,
 }
 
 /// What is known beside the model itself when it is decided.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Around<'a> {
     pub(super) coverage: &'a Coverage,
-    pub(super) pods: Pods,
+    pub(super) pods: &'a Pods,
     /// Whether somebody waits at any gateway.
     pub(super) waiting: bool,
     /// For people: when it is.
@@ -57,6 +60,14 @@ struct Told {
     unknown: bool,
 }
 
+/// What of a quota keeps the number from being more.
+#[derive(Debug)]
+struct Held {
+    tight: Tight,
+    /// With the figures of when it began to.
+    said: String,
+}
+
 /// One model.
 #[derive(Debug)]
 pub(super) struct Scaled {
@@ -72,6 +83,8 @@ pub(super) struct Scaled {
     told: Option<Told>,
     /// When `told` was last limited.
     limited: Tick,
+    /// Which quota limits `told`, if one does.
+    held: Option<Held>,
     /// The decision by which `told` came about.
     decided: Option<Recommendation>,
     /// The last one, whatever it says.
@@ -84,7 +97,7 @@ impl Scaled {
     pub(super) fn new(
         model: &ModelDeployment,
         (rules, limits): (Rules, Limits),
-        pods: Pods,
+        pods: &Pods,
         now: Tick,
     ) -> Self {
         let ring = Ring::new(rules.window, now);
@@ -98,6 +111,7 @@ impl Scaled {
             active: now,
             told: None,
             limited: now,
+            held: None,
             decided: None,
             last: None,
             records: Records::default(),
@@ -158,16 +172,20 @@ impl Scaled {
             usable,
             existing,
             blocked,
+            room,
         } = pods;
         let seen = Seen {
             ring: &self.ring,
             coverage,
-            usable,
-            existing,
+            usable: *usable,
+            existing: *existing,
             waiting,
-            blocked,
+            blocked: *blocked,
             current: self.current,
-            limits: self.limits,
+            limits: Limits {
+                headroom: room.as_ref().map(|room| room.headroom),
+                ..self.limits
+            },
         };
         let (memory, recommendation) = recommend(&self.rules, &seen, &self.memory, now);
         self.memory = memory;
@@ -176,7 +194,7 @@ impl Scaled {
         let told = Told {
             desired,
             limited_by: self.limited_by(&recommendation, now),
-            waking: waiting && usable == 0,
+            waking: waiting && *usable == 0,
             unknown,
         };
         self.current = desired;
@@ -184,11 +202,39 @@ impl Scaled {
         let before = self.told.replace(told);
         let other =
             |before: Told| (before.desired, before.limited_by) != (told.desired, told.limited_by);
-        if before.is_none_or(other) {
+        let is_other = before.is_none_or(other);
+        if is_other {
             self.decided = Some(recommendation);
             self.records.push((time, recommendation), records);
+            self.held = None;
         }
-        before != Some(told)
+        let is_held = self.is_held() && self.holds(room.as_ref(), &recommendation);
+        before != Some(told) || is_held
+    }
+
+    /// Takes note of what of a quota limits the number; whether that is another one than was told. It
+    /// stays the same as long as there is no more room in it, whatever its figures are.
+    fn holds(&mut self, room: Option<&Room>, recommendation: &Recommendation) -> bool {
+        let Some((room, further)) = room.zip(recommendation.held_by_quota()) else {
+            return false;
+        };
+        let is_told = |tight: &Tight| self.held.as_ref().is_some_and(|held| held.tight.is(tight));
+        if room.tight.iter().any(is_told) {
+            return false;
+        }
+        // those beyond the room were counted before we saw them
+        let further = further.min(room.headroom);
+        self.held = room.tight.first().map(|tight| Held {
+            tight: tight.clone(),
+            said: tight.said(further),
+        });
+        true
+    }
+
+    /// Whether a quota limits the number.
+    pub(super) fn is_held(&self) -> bool {
+        let limit = self.told.and_then(|told| told.limited_by);
+        limit == Some(Limit::Quota)
     }
 
     /// What limits the number: told as soon as it does, and until it has not for a while, unless the
@@ -226,6 +272,7 @@ impl Scaled {
                 Limit::Unschedulable => LimitedBy::Unschedulable,
             }),
             message: self.decided.as_ref()?.to_string(),
+            held: self.held.as_ref().map(|held| held.said.clone()),
             waking: told.waking,
         })
     }
@@ -238,7 +285,7 @@ impl Scaled {
 
 /// The number that holds before anything is known: the one in status; of a model that has none yet as
 /// many as there are, and at least the one that has to prove itself.
-fn first(model: &ModelDeployment, limits: Limits, pods: Pods) -> i32 {
+fn first(model: &ModelDeployment, limits: Limits, pods: &Pods) -> i32 {
     let status = model.status.as_ref();
     let held = status.and_then(|status| status.scaling.as_ref());
     held.map_or(pods.existing.max(limits.min).max(1), |held| held.desired)

@@ -1,6 +1,7 @@
 //! What is known of several gateways at once, and what follows from it. Time is a number here.
 
 use aimass_crds::signals::{Load, Seen, Taken};
+use aimass_plan::model::quota::{self, Need, Quota, Room};
 use aimass_plan::model::{Gateway, Recommended};
 use serde_json::{Value, json};
 
@@ -52,7 +53,21 @@ fn pods(usable: i32) -> Pods {
         usable,
         existing: usable,
         blocked: None,
+        room: None,
     }
+}
+
+/// What a quota of pods has room for.
+fn quota(name: &str, hard: u32, used: u32) -> Option<Room> {
+    let quota = serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "status": {"hard": {"pods": hard.to_string()}, "used": {"pods": used.to_string()}},
+    }));
+    let template = serde_json::from_value(json!({"spec": {"containers": []}}));
+    quota::room(
+        &[Quota::of(&quota.unwrap())],
+        &[Need::of(&template.unwrap())],
+    )
 }
 
 fn load(revision: &str, assigned: u32) -> Load {
@@ -149,7 +164,7 @@ impl World {
 
     fn decide(&self) -> bool {
         let at = (self.tick(), Timestamp::UNIX_EPOCH);
-        self.desk.decide(&self.model, &platform(), self.pods, at)
+        self.desk.decide(&self.model, &platform(), &self.pods, at)
     }
 
     /// Seconds in which each of `gateways` reports the same, and what was decided in them.
@@ -505,6 +520,54 @@ fn another_spec_is_taken_over_with_what_was_seen() {
         told.limited_by,
         Some(aimass_crds::model_deployment::LimitedBy::Max)
     );
+}
+
+#[test]
+fn a_quota_holds_the_number_and_it_is_said_which() {
+    let mut world = World::told(&any(), 1, &["g1"]);
+    world.decide();
+    let wants_three = [load(REVISION, 24)];
+    world.pods.room = quota("small", 2, 1);
+    assert_eq!(world.seconds(10, &["g1"], &wants_three), [2]);
+    let told = world.recommended().unwrap();
+    let quota_limits = Some(aimass_crds::model_deployment::LimitedBy::Quota);
+    assert_eq!(told.limited_by, quota_limits);
+    let full = |name: &str| Some(format!("quota {name} has 0 of 2 pods left: raise it"));
+    assert_eq!(told.held, full("small"), "the second pod is on its way");
+    assert_eq!(world.desk.held("a"), [key("iris")]);
+    assert_eq!(world.desk.held("b"), []);
+    // what comes by watches is no news, nor are others in a quota that stays full
+    let further = |room| Pods { room, ..pods(2) };
+    world.pods = further(quota("small", 2, 1));
+    assert_eq!(world.seconds(1, &["g1"], &wants_three), [0; 0]);
+    for (hard, used) in [(2, 2), (3, 3), (2, 9)] {
+        world.pods = further(quota("small", hard, used));
+        assert_eq!(world.seconds(3, &["g1"], &wants_three), [0; 0]);
+    }
+    world.pods = further(quota("tiny", 2, 2));
+    assert_eq!(world.seconds(5, &["g1"], &wants_three), [2], "another one");
+    assert_eq!(world.recommended().unwrap().held, full("tiny"));
+    world.pods = further(quota("tiny", 9, 2));
+    assert_eq!(world.seconds(1, &["g1"], &wants_three), [3], "at once");
+    let told = world.recommended().unwrap();
+    assert_eq!((told.limited_by, told.held), (None, None));
+    assert_eq!(world.desk.held("a"), []);
+}
+
+#[test]
+fn who_wakes_a_model_without_room_waits_for_the_quota() {
+    let mut world = World::told(&to_zero(), 0, &["g1"]);
+    world.decide();
+    world.pods.room = quota("small", 2, 2);
+    world.wake("g1");
+    assert!(world.decide());
+    let told = world.recommended().unwrap();
+    assert_eq!((told.desired, told.waking), (0, true));
+    assert!(told.held.unwrap().starts_with("quota small has 0 of 2"));
+    assert_eq!(world.desk.held("a"), [key("iris")]);
+    world.pods.room = quota("small", 3, 2);
+    assert!(world.decide());
+    assert_eq!(world.recommended().unwrap().desired, 1);
 }
 
 #[test]

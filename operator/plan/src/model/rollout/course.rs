@@ -351,7 +351,7 @@ impl<'a> UnderWay<'a> {
         let trying = self.stable.is_none() && self.rollout.failed().is_some();
         let prepares =
             matches!(self.stage, Stage::Preparing(goal) if trying || self.may_grow(goal));
-        self.facts.desired == 0 && !self.facts.fixed && prepares
+        self.facts.desired == 0 && !self.facts.fixed && prepares && !self.is_full()
     }
 
     pub(super) fn course<'b>(&'b self, memory: &'b Remembered) -> Course<'b> {
@@ -369,7 +369,7 @@ impl<'a> UnderWay<'a> {
             (Stage::Preparing(goal), _) => {
                 // what has to end first is the very thing that Recreate ends
                 let recreates = self.facts.rules.strategy == Strategy::Recreate;
-                let grows = self.may_grow(*goal) || recreates && self.moves();
+                let grows = !self.is_full() && (self.may_grow(*goal) || recreates && self.moves());
                 (forward(grows, Some(goal.weight)), self.target)
             }
             (Stage::Stuck, _) => (forward(false, None), self.target),

@@ -1,6 +1,16 @@
 //! What no wish gets past: the spec's bounds, the quota, a cluster without room.
 //!
 //! Pure. Called by `decide` on what the rules want.
+//!
+//! Pods and the quota's numbers come by different watches, and a quota counts by itself: a pod before
+//! it is there, one that has ended a while after it is gone. So either may be ahead, and none of it may
+//! move the number:
+//!
+//! - the quota knows of a pod that we do not see yet, or still counts one that has ended: there seems to
+//!   be too little room. That takes pods away only if it lasts.
+//! - we see a pod that the quota's numbers do not have yet: there seems to be too much room, by that pod.
+//!   So for a while after pods have come, or further ones were asked for, there cannot be more room than
+//!   there was (`Memory::sure_of`). At rest a quota that is raised is believed at once.
 
 use std::time::Duration;
 
@@ -43,9 +53,9 @@ pub enum Limit {
 
 /// Between two tries to grow while pods are kept away.
 const RETRY: Duration = Duration::from_secs(30);
-/// Pods and the quota's numbers come by different watches, and either may be ahead for a moment: only
-/// what they say for this long takes pods away.
-const SETTLES: Duration = Duration::from_secs(3);
+/// What has ended is taken off a quota by a controller, in seconds: only what all numbers say for this
+/// long takes pods away.
+const SETTLES: Duration = Duration::from_secs(10);
 
 /// Applies the limits in order; remembers for how long the quota has been exceeded.
 pub(super) fn limited(
@@ -76,16 +86,27 @@ pub(super) fn limited(
         number = at_most(number, current, limit);
     }
     number = at_most(number.max(limits.min), limits.max.max(0), Limit::Max);
-    let room = limits
-        .headroom
-        .map(|headroom| inputs.existing.saturating_add(headroom.max(0)));
+    let room = limits.headroom.map(|headroom| room(inputs, headroom));
+    let sure = memory.sure_of(room, inputs, now);
     let exceeded = memory.exceeded(room.is_some_and(|room| room < current), now);
     if let Some(room) = room {
-        let settled = exceeded.is_none_or(|since| now.since(since) >= SETTLES);
-        let most = if settled { room } else { room.max(current) };
+        let settled = exceeded.is_some_and(|since| now.since(since) >= SETTLES);
+        let most = match room < current {
+            true if settled => room,
+            true => current,
+            false => sure.max(current),
+        };
         number = at_most(number, most, Limit::Quota);
     }
     (number, by)
+}
+
+/// The number that the quota has room for: pods that there are, and further ones. Pods beyond the
+/// number that holds are no part of it: a rollout has them besides, or they end, and while they are
+/// there their room is taken.
+pub(super) fn room(inputs: &Inputs, headroom: i32) -> i32 {
+    let counted = inputs.existing.min(inputs.current);
+    counted.saturating_add(headroom.max(0))
 }
 
 #[cfg(test)]

@@ -6,7 +6,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::inputs::Inputs;
 use super::tick::Tick;
+
+/// Both watches have brought by then what they were about to bring.
+const LAGS: Duration = Duration::from_secs(3);
 
 /// What is remembered of one deployment's decisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +21,20 @@ pub struct Memory {
     last_increase: Option<Tick>,
     last_decrease: Option<Tick>,
     exceeded_since: Option<Tick>,
+    believed: Option<Believed>,
     wishes: Wishes,
+}
+
+/// What the last decision took the quota's room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Believed {
+    room: i32,
+    /// Pods that there were.
+    existing: i32,
+    /// The number that held.
+    current: i32,
+    /// When either last rose.
+    rose: Option<Tick>,
 }
 
 impl Memory {
@@ -31,6 +48,7 @@ impl Memory {
             last_increase: None,
             last_decrease: None,
             exceeded_since: None,
+            believed: None,
             wishes: Wishes::default(),
         }
     }
@@ -58,6 +76,36 @@ impl Memory {
     pub(super) fn exceeded(&mut self, exceeded: bool, now: Tick) -> Option<Tick> {
         self.exceeded_since = exceeded.then(|| self.exceeded_since.unwrap_or(now));
         self.exceeded_since
+    }
+
+    /// `room`, but no more than was believed while pods that come may not be counted yet. Nothing
+    /// where no quota is known.
+    pub(super) fn sure_of(&mut self, room: Option<i32>, inputs: &Inputs, now: Tick) -> i32 {
+        let Some(room) = room else {
+            self.believed = None;
+            return 0;
+        };
+        let Inputs {
+            existing, current, ..
+        } = *inputs;
+        let before = self.believed;
+        let rises = |before: Believed| existing > before.existing || current > before.current;
+        let rose = match before {
+            Some(before) if rises(before) => Some(now),
+            before => before.and_then(|before| before.rose),
+        };
+        let lags = rose.is_some_and(|rose| now.since(rose) < LAGS);
+        let room = match before {
+            Some(before) if lags => room.min(before.room),
+            _ => room,
+        };
+        self.believed = Some(Believed {
+            room,
+            existing,
+            current,
+            rose,
+        });
+        room
     }
 
     /// `wish`, or the largest one within `delay` as far as that lowers nothing.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::decide::Rule;
 use super::inputs::Inputs;
-use super::limits::{Limit, Limits};
+use super::limits::{self, Limit, Limits};
 use super::signal::Wanted;
 
 /// How many replicas there shall be, and why.
@@ -61,6 +61,16 @@ impl fmt::Display for Recommendation {
 }
 
 impl Recommendation {
+    /// Pods of this number that are on their way while the quota holds it; `None`: something else does.
+    #[must_use]
+    pub fn held_by_quota(&self) -> Option<i32> {
+        let headroom = self.limits.headroom?;
+        let is_full = limits::room(&self.inputs, headroom) <= self.desired;
+        let counted = self.inputs.existing.min(self.inputs.current);
+        let further = self.desired.saturating_sub(counted);
+        (self.limited_by == Some(Limit::Quota) && is_full).then_some(further)
+    }
+
     /// Why the rule wants what it wants.
     fn cause(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

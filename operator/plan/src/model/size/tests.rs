@@ -31,6 +31,7 @@ fn signals(recommended: Option<i32>) -> Signals {
             desired,
             limited_by: None,
             message: "in words".to_owned(),
+            held: None,
             waking: false,
         }),
         counts: std::collections::BTreeMap::default(),
@@ -118,4 +119,21 @@ fn one_gateway_that_speaks_is_enough_to_know_something() {
     assert!(is_silent(&signals));
     let fixed = size(&spec(&json!({"replicas": 1})), &signals, None);
     assert!(!fixed.silent, "nobody has to say it");
+}
+
+#[test]
+fn what_the_quota_holds_is_told_while_it_does() {
+    let held = |limited_by| {
+        let mut signals = signals(Some(4));
+        let recommended = signals.recommended.as_mut().unwrap();
+        recommended.limited_by = limited_by;
+        recommended.held = Some("the quota is full".to_owned());
+        size(&spec(&json!({})), &signals, None).held
+    };
+    assert_eq!(
+        held(Some(LimitedBy::Quota)).as_deref(),
+        Some("the quota is full")
+    );
+    assert_eq!(held(None), None);
+    assert_eq!(held(Some(LimitedBy::Max)), None);
 }

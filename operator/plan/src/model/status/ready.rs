@@ -7,6 +7,7 @@ use aimass_crds::model_deployment::ScalingMode;
 use aimass_crds::reason::Reason;
 
 use super::message::Saying;
+use super::scaled::held_by_quota;
 use super::sums::Sums;
 use crate::model::outlook::{Accepted, Decided};
 
@@ -51,6 +52,11 @@ pub(super) fn ready(decided: &Decided, sums: &Sums) -> Saying {
 
 /// What is to be said where no pod is asked for.
 fn at_zero(decided: &Decided) -> Option<Saying> {
+    if decided.scaling.desired == 0
+        && let Some(message) = held_by_quota(decided)
+    {
+        return Some((ConditionStatus::False, Reason::QuotaExceeded, message));
+    }
     let (status, reason, message) = match decided.scaling.mode {
         ScalingMode::Suspended => (
             ConditionStatus::False,

@@ -28,9 +28,12 @@ pub(super) fn scaled(
         let message = format!("no gateway says what the load is: {number}, as before");
         return (ConditionStatus::Unknown, Reason::NoSignals, message);
     }
+    if let Some(message) = held_by_quota(decided) {
+        return (ConditionStatus::False, Reason::QuotaExceeded, message);
+    }
     let (status, reason) = match (scaling.mode, scaling.limited_by) {
         (ScalingMode::Suspended, _) => (ConditionStatus::True, Reason::AtZero),
-        _ if scaling.desired == 0 => (ConditionStatus::True, Reason::AtZero),
+        (_, None) if scaling.desired == 0 => (ConditionStatus::True, Reason::AtZero),
         (ScalingMode::Fixed, _) => (ConditionStatus::True, Reason::FixedReplicas),
         (ScalingMode::Automatic, None) => (ConditionStatus::True, Reason::WithinLimits),
         (ScalingMode::Automatic, Some(limit)) => (ConditionStatus::False, reason_of(limit)),
@@ -58,6 +61,16 @@ fn held(decided: &Decided, sums: &Sums) -> Option<Saying> {
         let message = format!("{ready} of {desired} replicas: {}", failure.message);
         (ConditionStatus::False, failure.reason, message)
     })
+}
+
+/// Which quota keeps the number where it is, if that is known. The signals say it in other words only
+/// when another one does, so that it need not be kept from the last status.
+pub(super) fn held_by_quota(decided: &Decided) -> Option<String> {
+    let Scaling {
+        desired, max, held, ..
+    } = &decided.scaling;
+    let held = held.as_ref()?;
+    Some(format!("held at {} (max {max}): {held}", counted(*desired)))
 }
 
 fn same(before: &ScalingStatus, now: &Scaling) -> bool {

@@ -42,6 +42,7 @@ fn decided(progress: Progress, desired: i32) -> Decided {
             desired,
             limited_by: None,
             message: "set by spec.replicas".to_owned(),
+            held: None,
             silent: false,
             asleep: false,
         },
@@ -536,6 +537,35 @@ fn a_model_that_was_proved_sleeps_and_wakes_as_one_that_answers() {
         ..automatic(0, 1, "1")
     };
     check_scaled(unproved, 0, gone);
+}
+
+#[test]
+fn who_waits_for_room_in_a_quota_is_told_which() {
+    let held = |desired, said: &str| {
+        let mut decided = automatic(0, desired, "in words");
+        decided.scaling.limited_by = Some(LimitedBy::Quota);
+        decided.scaling.held = Some(said.to_owned());
+        decided
+    };
+    let quota = "Scaled=False/QuotaExceeded";
+    check_scaled(held(4, "full"), 4, ["Ready=True/Serving", quota]);
+    let asleep = ["Ready=False/QuotaExceeded", quota];
+    check_scaled(held(0, "full"), 0, asleep);
+    let mut later = model();
+    for said in ["quota a is full", "quota b is full"] {
+        later.status = Some(status(&later, Ok(&applied(held(4, said), 4)), at(100)));
+        let conditions = &later.status.as_ref().unwrap().conditions;
+        let scaled = ConditionType::Scaled.find(conditions).unwrap();
+        assert_eq!(
+            scaled.message,
+            format!("held at 4 replicas (max 10): {said}")
+        );
+    }
+    // a new leader that knows nothing yet says nothing else
+    let mut unknown = automatic(0, 4, "as before: the load is not known");
+    unknown.scaling.limited_by = Some(LimitedBy::Quota);
+    let next = status(&later, Ok(&applied(unknown, 4)), at(200));
+    assert_eq!(Some(next), later.status);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::model::rollout::{is_room, soonest};
 
 /// How long gateways may take over a share before that is worth a word.
 const LAGGING: SignedDuration = SignedDuration::from_secs(10);
-/// How often it is looked whether they have, should nobody say so.
+/// How often it is looked whether they have, should nobody say so; and whether a quota has room.
 const LOOK: SignedDuration = SignedDuration::from_secs(1);
 
 impl UnderWay<'_> {
@@ -85,6 +85,14 @@ impl UnderWay<'_> {
         }
     }
 
+    /// A quota has no room for its first pods. They are not tried before it has: whoever makes pods of a
+    /// Deployment waits longer after each refusal, for minutes in the end.
+    pub(super) fn is_full(&self) -> bool {
+        let failing = self.facts.failures.get(self.target);
+        self.facts.of(self.target).size == 0
+            && failing.is_some_and(|failing| failing.reason == Reason::QuotaExceeded)
+    }
+
     /// Gateways have not taken over the weights for a while, or there is none.
     fn lags(&mut self) -> bool {
         let gateways = &self.facts.gateways;
@@ -101,7 +109,11 @@ impl UnderWay<'_> {
     /// When time alone changes something.
     pub(in crate::model::rollout) fn wake_at(&self) -> Option<Timestamp> {
         let gateways = &self.facts.gateways;
-        let asks = self.stage == Stage::Settling && gateways.signals.expected;
+        let asks = match self.stage {
+            Stage::Settling => gateways.signals.expected,
+            Stage::Preparing(_) => self.moves() && self.is_full(),
+            Stage::Watching(_) | Stage::Done | Stage::Returning | Stage::Stuck => false,
+        };
         let look = self.now.checked_add(LOOK).ok().filter(|_| asks);
         let times = self.times.iter().copied().filter(|at| *at > self.now);
         soonest([times.min(), look])

@@ -1,5 +1,7 @@
 //! Limits, row by row: the wish, what holds and exists, the bounds; then the number and its limit.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn at(second: u64) -> Tick {
@@ -45,10 +47,19 @@ fn growth_ends_where_the_quota_has_no_room() {
     check(2, (2, 2), (5, 10, Some(1)), (3, Some(Limit::Quota)));
     check(
         i32::MAX,
-        (4, i32::MAX),
+        (i32::MAX, i32::MAX),
         (0, i32::MAX, Some(9)),
         (i32::MAX, None),
     );
+}
+
+#[test]
+fn pods_beyond_the_number_are_no_room_for_it() {
+    // a rollout has two besides, or two still end
+    check(9, (4, 6), (1, 10, Some(0)), (4, Some(Limit::Quota)));
+    check(9, (4, 6), (1, 10, Some(3)), (7, Some(Limit::Quota)));
+    // the last one still ends while somebody waits for the next
+    check(1, (0, 1), (0, 10, Some(0)), (0, Some(Limit::Quota)));
 }
 
 #[test]
@@ -73,7 +84,35 @@ fn pods_go_for_the_quota_only_once_it_is_settled() {
     assert_eq!(look(4, 12), kept);
     assert_eq!(look(6, 13), kept, "now the pods are seen as well");
     assert_eq!(look(4, 14), kept);
-    assert_eq!(look(4, 17), taken);
+    assert_eq!(look(4, 23), kept);
+    assert_eq!(look(4, 24), taken);
+}
+
+#[test]
+fn a_pod_that_the_quota_has_not_counted_yet_makes_no_room() {
+    let limits = |headroom| Limits {
+        min: 1,
+        max: 20,
+        headroom: Some(headroom),
+    };
+    let mut memory = Memory::new(at(0));
+    let mut look = |(current, existing), headroom, second| {
+        let inputs = Inputs {
+            current,
+            existing,
+            ..Inputs::default()
+        };
+        limited(20, limits(headroom), &inputs, &mut memory, at(second)).0
+    };
+    assert_eq!(look((4, 4), 2, 10), 6);
+    // both are there, and the quota's numbers are those of before
+    assert_eq!(look((6, 6), 2, 11), 6);
+    assert_eq!(look((6, 6), 0, 12), 6);
+    assert_eq!(look((6, 6), 0, 14), 6);
+    assert_eq!(look((6, 6), 3, 15), 9, "at rest it is believed at once");
+    assert_eq!(look((9, 6), 3, 16), 9);
+    assert_eq!(look((9, 9), 1, 20), 9, "three have just come");
+    assert_eq!(look((9, 9), 1, 23), 10);
 }
 
 #[test]
@@ -100,4 +139,43 @@ fn growth_waits_while_the_last_increase_finds_no_room() {
     check(unschedulable, 9, 130, (9, None));
     check(unschedulable, 5, 110, (5, None));
     check(None, 9, 110, (9, None));
+}
+
+/// How far behind a watch is in each second; it never goes back.
+fn behind() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(0_usize..3, 60)
+}
+
+proptest! {
+    /// 11: watches that are late make the number neither exceed what there is room for, nor swing.
+    #[test]
+    fn late_watches_move_nothing(
+        start in 0_i32..6,
+        room in 6_i32..20,
+        raised in 0_i32..10,
+        (pods, quotas) in (behind(), behind()),
+    ) {
+        let mut memory = Memory::new(at(0));
+        let mut current = start;
+        // pods that there are, and those that the quota has room for besides, second by second
+        let mut truth = vec![(start, room - start)];
+        let (mut seen, mut counted) = (0, 0);
+        let mut numbers = Vec::new();
+        for second in 0..60_usize {
+            seen = seen.max(second.saturating_sub(pods[second]));
+            counted = counted.max(second.saturating_sub(quotas[second]));
+            let inputs = Inputs { current, existing: truth[seen].0, ..Inputs::default() };
+            let limits = Limits { min: 0, max: 100, headroom: Some(truth[counted].1) };
+            let now = at(1000 + u64::try_from(second).unwrap());
+            current = limited(100, limits, &inputs, &mut memory, now).0;
+            let all = if second < 30 { room } else { room + raised };
+            prop_assert!(current <= all, "{current} at {second}: {truth:?}");
+            numbers.push(current);
+            let made = current.min(all);
+            truth.push((made, all - made));
+        }
+        prop_assert!(numbers.is_sorted(), "{numbers:?}");
+        prop_assert_eq!(numbers[29], room);
+        prop_assert_eq!(numbers[59], room + raised);
+    }
 }
