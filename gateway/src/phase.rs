@@ -12,6 +12,7 @@ pub mod choose;
 pub mod forward;
 mod grpc;
 mod message;
+mod own;
 pub mod permit;
 pub mod record;
 mod refusal;
@@ -38,7 +39,7 @@ use self::grpc::Wire;
 use self::permit::Bound;
 use self::record::Record;
 use self::refusal::Refusal;
-use self::route::{Call, Head, Target};
+use self::route::{Call, Head, Own, Target};
 use self::wait::Search;
 use crate::app::State;
 use crate::jwt::Jwt;
@@ -60,6 +61,10 @@ pub async fn answer(Extracted(state): Extracted<State>, request: Request<Body>) 
     match served {
         Ok(Served::Answered(answered)) => record.stream(answered),
         Ok(Served::Upgraded(headers)) => record.upgrade(headers),
+        Ok(Served::Itself(document)) => {
+            forward::drain(&head, body).await;
+            record.itself(document)
+        }
         Err(refusal) => {
             forward::drain(&head, body).await;
             record.refuse(refusal)
@@ -77,6 +82,8 @@ enum Served {
     Answered(Answered),
     /// As a WebSocket, after an answer with these headers.
     Upgraded(HeaderMap),
+    /// It is answered here, with this document.
+    Itself(Vec<u8>),
 }
 
 async fn serve(
@@ -88,7 +95,7 @@ async fn serve(
     if state.table().version == 0 {
         return Err(Refusal::starting());
     }
-    let Asked { target, bytes } = route(state, head, body, record).await?;
+    let routed = route(state, head, body, record).await?;
     // Only now: a message may have been waited for, and keys may have been revoked meanwhile.
     let table = state.table();
     let mut case = Case {
@@ -97,7 +104,11 @@ async fn serve(
         head,
         record,
     };
-    let mut caller = case.authenticate(&target).await?;
+    let Asked { target, bytes } = match routed {
+        Routed::Model(asked) => asked,
+        Routed::Gateway(own) => return case.answer_itself(&own).await.map(Served::Itself),
+    };
+    let mut caller = case.authenticate(&target.model).await?;
     let bound = case.permit(&target, &mut caller).await?;
     if let Call::WebSocket(dialect) = target.call {
         // Only its messages count.
@@ -106,6 +117,9 @@ async fn serve(
         return upgraded.map(Served::Upgraded);
     }
     let ticket = case.admit(&bound, &caller, bytes).await?;
+    if let Some(document) = own::asleep(&bound, target.call) {
+        return Ok(Served::Itself(document));
+    }
     let Case { table, record, .. } = case;
     let (wire, most) = (record.wire(), bound.deployment.request_timeout);
     let deadline = Deadline::of(wire, head.headers(), record.begun(), most)?;
@@ -132,6 +146,12 @@ async fn serve(
     answered.map(Served::Answered)
 }
 
+/// Whom a request is for.
+enum Routed {
+    Model(Asked),
+    Gateway(Own),
+}
+
 /// What a request is about, and how many bytes it says to have.
 struct Asked {
     target: Target,
@@ -143,7 +163,7 @@ async fn route(
     request: &Request<()>,
     body: &mut Option<Body>,
     record: &mut Record,
-) -> Result<Asked, Refusal> {
+) -> Result<Routed, Refusal> {
     let (address, now) = (record.origin().address, Instant::now().into_std());
     let stranger = state.strangers().request(address, now);
     stranger.map_err(|refused| limited(state, refused))?;
@@ -154,6 +174,9 @@ async fn route(
     let headers = request.headers();
     match record.wire() {
         Wire::Plain => {
+            if let Some(own) = route::own(&head, state.addresses()) {
+                return Ok(Routed::Gateway(own));
+            }
             let target = route::parse(&head, state.addresses()).map_err(|error| {
                 let allowed = route::allowed_methods(head.path);
                 Refusal::from(error).with_allow(allowed)
@@ -161,16 +184,16 @@ async fn route(
             record.asks(target.call);
             let declared = headers.get(CONTENT_LENGTH);
             let bytes = declared.and_then(|length| length.to_str().ok()?.parse().ok());
-            Ok(Asked { target, bytes })
+            Ok(Routed::Model(Asked { target, bytes }))
         }
         Wire::Grpc => {
             let call = route::parse_call(&head, headers, state.addresses())?;
             record.asks(Call::Rpc(call.rpc));
             let message = message::open(headers, body).await?;
-            Ok(Asked {
+            Ok(Routed::Model(Asked {
                 target: call.about(&message.model, &message.version)?,
                 bytes: Some(message.bytes),
-            })
+            }))
         }
     }
 }
@@ -190,13 +213,14 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    async fn authenticate(&mut self, target: &Target) -> Result<Caller, Refusal> {
+    /// Who calls, and wants `model`.
+    async fn authenticate(&mut self, model: &str) -> Result<Caller, Refusal> {
         let (address, head) = (self.record.origin().address, self.head);
         let credential = key::credential(head.headers());
         if let (Ok(Some(text)), Some(reviews)) = (&credential, self.state.reviews())
             && let Some(jwt) = Jwt::parse(text)
         {
-            return self.review(reviews, jwt, target).await;
+            return self.review(reviews, jwt, model).await;
         }
         let now = aimass_chassis::clock::now();
         let identify = |credential| authenticate::identify(&self.table, credential, address, now);

@@ -51,7 +51,7 @@ pub fn question(
         return None;
     }
     let wanted = Wanted {
-        namespace: project(target, caller)?.into(),
+        namespace: project_of(&target.project, caller)?.into(),
         name: found.map_or_else(
             || target.model.as_str().into(),
             |found| Arc::clone(&found.name),
@@ -106,7 +106,7 @@ pub fn bind(
 }
 
 fn find<'a>(table: &'a Table, target: &Target, caller: &Caller) -> Option<&'a Arc<Deployment>> {
-    let project = project(target, caller)?;
+    let project = project_of(&target.project, caller)?;
     let deployment = table.model(project, &target.model)?;
     let meant = |host: &str| host == &*deployment.name;
     target
@@ -117,12 +117,19 @@ fn find<'a>(table: &'a Table, target: &Target, caller: &Caller) -> Option<&'a Ar
 }
 
 /// The namespace that is meant.
-fn project<'a>(target: &'a Target, caller: &'a Caller) -> Option<&'a str> {
-    match (&target.project, caller) {
+pub(super) fn project_of<'a>(project: &'a Project, caller: &'a Caller) -> Option<&'a str> {
+    match (project, caller) {
         (Project::Named(project), _) => Some(project),
         (Project::Implied(_), Caller::Key { key, .. }) => Some(&key.namespace),
         (Project::Implied(default), Caller::Anonymous | Caller::Token { .. }) => default.as_deref(),
     }
+}
+
+/// Whether `caller` may call it from `address`, as far as the table knows.
+pub(super) fn is_listed(deployment: &Deployment, caller: &Caller, address: IpAddr) -> bool {
+    let opens = |key: &Key| key.namespace == deployment.namespace && names(key, deployment);
+    is_reachable(deployment, address)
+        && (deployment.access.public || matches!(caller, Caller::Key { key, .. } if opens(key)))
 }
 
 fn is_reachable(deployment: &Deployment, address: IpAddr) -> bool {

@@ -4,13 +4,13 @@
 //! only: the raw path is matched once, by the protocols' own parsers, and what could be read in two ways is refused. No byte
 //! of the path goes on: what a pod is asked is written anew, from what was understood.
 //!
-//! Every route here is one of a model, and a pod answers it. The protocols' other routes are refused as unknown:
-//! `GET /v1/models` and `/v2/models` list what a caller may call, and no pod knows that; `/v2` and `/v2/health/*` speak of the
-//! server, and a pod's answer would be taken for the gateway's, whose health is on its admin port. A WebSocket ends here, and
-//! its messages come back as requests.
+//! Every route of [`parse`] is one of a model, and a pod answers it. The protocols' other routes are [`own`]: which models a
+//! caller may call no pod knows, and `/v2` and `/v2/health/*` speak of the server, which is the gateway here. A WebSocket ends
+//! here, and its messages come back as requests.
 
 mod grpc;
 mod host;
+mod own;
 mod plain;
 
 use std::fmt::Write as _;
@@ -26,6 +26,7 @@ use http::header::HOST;
 pub use grpc::{Asked, Rpc, parse as parse_call};
 pub use host::is_misdirected;
 use host::named_by_host;
+pub use own::{Own, own};
 use plain::{is_label, is_plain};
 
 /// What is read of a request's head.

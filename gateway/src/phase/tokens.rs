@@ -24,12 +24,12 @@ const UNAVAILABLE: &str = "TokenReviewUnavailable";
 const ROUNDS: usize = 2;
 
 impl Case<'_> {
-    /// Who shows `jwt`.
+    /// Who shows `jwt`, and wants `model`.
     pub(super) async fn review(
         &mut self,
         reviews: &Reviews,
         jwt: Jwt<'_>,
-        target: &Target,
+        model: &str,
     ) -> Result<Caller, Refusal> {
         let (state, address) = (self.state, self.record.origin().address);
         let admit = || {
@@ -47,7 +47,7 @@ impl Case<'_> {
                     Failure::Unavailable => "unavailable",
                 };
                 state.metrics().authenticated(METHOD, result);
-                return Err(self.failed(failure, target));
+                return Err(self.failed(failure, model));
             }
         };
         let caller = Caller::Token {
@@ -82,7 +82,7 @@ impl Case<'_> {
             match told.await {
                 Ok(Verdict::Yes(())) => *allowed = Some(Arc::new(wanted)),
                 Ok(Verdict::No) => return Err(target.unknown_model().into()),
-                Err(failure) => return Err(self.failed(failure, target)),
+                Err(failure) => return Err(self.failed(failure, &target.model)),
             }
         }
         Ok(())
@@ -96,10 +96,10 @@ impl Case<'_> {
         told
     }
 
-    fn failed(&self, failure: Failure, target: &Target) -> Refusal {
+    fn failed(&self, failure: Failure, model: &str) -> Refusal {
         match failure {
             Failure::Limited(refused) => limited(self.state, refused),
-            Failure::Unavailable => Error::not_ready(&target.model, UNAVAILABLE).into(),
+            Failure::Unavailable => Error::not_ready(model, UNAVAILABLE).into(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod grpc;
 mod hostile;
 mod limits;
 mod lying;
+mod own;
 mod peers;
 mod pod;
 mod records;

@@ -5,7 +5,7 @@ use aimass_tests::cluster::Cluster;
 use aimass_tests::faults::plan::{Fault, Plan};
 use aimass_tests::workload::{Workload, crash_plans, expect_same, record};
 
-use crate::workloads::{CHANGE, CREATE, DELETE, SCALE};
+use crate::workloads::{CHANGE, CREATE, DELETE, SCALE, SWITCH};
 
 async fn at_every_write(workload: &Workload) {
     let cluster = Cluster::connect().await;
@@ -30,6 +30,11 @@ async fn c1_change_survives_a_crash_at_every_write() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c1_switch_survives_a_crash_at_every_write() {
+    at_every_write(&SWITCH).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c1_delete_needs_no_operator() {
     // Owner references do it: there is no write to die at, and none is made.
     let cluster = Cluster::connect().await;
@@ -50,10 +55,10 @@ async fn replay_of_a_plan() {
     let fault: Fault = fault
         .parse()
         .expect("--plan must be WORKLOAD: POINT ACTION");
-    let workload = [CREATE, SCALE, CHANGE, DELETE]
+    let workload = [CREATE, SCALE, CHANGE, SWITCH, DELETE]
         .into_iter()
         .find(|w| w.name == name.trim());
-    let workload = workload.expect("the workload is one of create, scale, change, delete");
+    let workload = workload.expect("the workload is one of create, scale, change, switch, delete");
     let reference = record(&cluster, &workload).await;
     expect_same(&cluster, &workload, &reference, vec![Plan::one(fault)]).await;
 }

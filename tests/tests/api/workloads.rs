@@ -1,4 +1,4 @@
-//! What the crash and fault plans are run over: create, scale, model change, delete.
+//! What the crash and fault plans are run over: create, scale, model change, switch, delete.
 
 use aimass_tests::models;
 use aimass_tests::normal::Normal;
@@ -53,6 +53,21 @@ pub(crate) const CHANGE: Workload = Workload {
         })
     },
     done: |state| serves(state, 1, 2, 2),
+};
+
+/// The same change where all requests move at once, from one whole set of pods to another.
+pub(crate) const SWITCH: Workload = Workload {
+    name: "switch",
+    before: |ns| {
+        Box::pin(async {
+            let rollout = json!({"strategy": "BlueGreen", "blueGreen": {"keepOld": "0s"}});
+            let model = models::with(models::model(NAME, 2), "/spec/rollout", rollout);
+            models::apply(ns, &model).await.expect("the model is valid");
+        })
+    },
+    prepared: CREATE.done,
+    act: CHANGE.act,
+    done: CHANGE.done,
 };
 
 /// `kubectl delete`.

@@ -55,6 +55,18 @@ impl Record {
         response
     }
 
+    /// An answer of the gateway itself, in JSON.
+    pub(in crate::phase) fn itself(mut self, document: Vec<u8>) -> Response<Body> {
+        self.answers(StatusCode::OK.as_u16(), None);
+        self.sent(document.len());
+        self.complete();
+        let mut response = Response::new(Body::from(document));
+        let map = response.headers_mut();
+        map.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.sign(map);
+        response
+    }
+
     /// The answer after which the connection goes on as a WebSocket.
     pub(in crate::phase) fn upgrade(mut self, headers: HeaderMap) -> Response<Body> {
         self.answers(StatusCode::SWITCHING_PROTOCOLS.as_u16(), None);

@@ -72,6 +72,13 @@ impl Traffic {
             .map(|(revision, weight)| (revision.as_str(), *weight))
     }
 
+    /// The one with most, of all but `revision`.
+    pub(crate) fn heaviest_beside(&self, revision: &str) -> Option<&str> {
+        let others = self.shares().filter(|(other, _)| *other != revision);
+        let most = others.max_by_key(|(other, weight)| (*weight, *other));
+        most.map(|(other, _)| other)
+    }
+
     /// Moves up to `points` from one revision to another; never more than there are.
     pub(crate) fn give(&mut self, from: &str, to: &str, points: i32) {
         let points = points.clamp(0, self.of(from));

@@ -411,8 +411,17 @@ fn repair(world: &mut World) {
     world.gateways = Some(gateways.into());
 }
 
+/// A quarter of what other properties get: each case is up to 60 happenings, and many seconds of reconciles.
+fn few() -> ProptestConfig {
+    let all = config();
+    ProptestConfig {
+        cases: (all.cases / 4).max(1),
+        ..all
+    }
+}
+
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(few())]
 
     #[test]
     fn pods_requests_and_gateways_keep_their_order_and_everything_ends_well(script in happenings()) {

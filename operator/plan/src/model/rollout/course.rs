@@ -5,8 +5,6 @@
 
 mod progress;
 
-use std::collections::BTreeSet;
-
 use aimass_crds::reason::Reason;
 use jiff::Timestamp;
 
@@ -79,7 +77,7 @@ impl<'a> UnderWay<'a> {
             stable,
             base: stable
                 .map(str::to_owned)
-                .or_else(|| heaviest(&memory.traffic, target)),
+                .or_else(|| memory.traffic.heaviest_beside(target).map(str::to_owned)),
             is_known,
             direct,
             listed: if direct || promoted {
@@ -388,14 +386,4 @@ impl<'a> UnderWay<'a> {
             now: self.now,
         }
     }
-}
-
-/// Without a stable revision: the one that has most of what the target has not.
-fn heaviest(traffic: &Traffic, target: &str) -> Option<String> {
-    let others: BTreeSet<(i32, &str)> = traffic
-        .shares()
-        .filter(|(revision, _)| *revision != target)
-        .map(|(revision, weight)| (weight, revision))
-        .collect();
-    others.last().map(|(_, revision)| (*revision).to_owned())
 }
