@@ -20,6 +20,7 @@ mod review;
 mod tests;
 mod token;
 pub(crate) mod used;
+pub(crate) mod wakes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub(crate) use desk::Desk;
 pub(crate) use endpoints::Endpoints;
 use reader::Reader;
 pub(crate) use used::Used;
+pub(crate) use wakes::Wakes;
 
 use crate::config::Gateways;
 use crate::context::Context;
@@ -59,6 +61,7 @@ pub(crate) struct Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         self.ctx.signals.end();
+        self.ctx.wakes.end();
     }
 }
 
