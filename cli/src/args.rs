@@ -1,4 +1,4 @@
-//! The command line and the environment, as typed by people. `key` and `predict` give them meaning.
+//! The command line and the environment, as typed by people. `key`, `predict` and `rollout` give them meaning.
 //!
 //! The only file of the crate that reads the environment; KUBECONFIG is read by the Kubernetes client itself. Called by
 //! `main`.
@@ -16,7 +16,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, V
 /// The file name under which kubectl finds the program.
 const PLUGIN: &str = "kubectl-aimass";
 
-/// Makes API keys for models of aimass, and asks models
+/// Makes API keys for models of aimass, asks models, and says how a rollout goes on
 #[derive(Debug, Parser)]
 #[command(name = "aimass", version, max_term_width = 100)]
 pub struct CommandLine {
@@ -32,6 +32,8 @@ pub enum Command {
     Key(KeyArgs),
     /// Ask a model for predictions
     Predict(PredictArgs),
+    /// See how far a rollout is, and say how it goes on
+    Rollout(RolloutArgs),
 }
 
 /// What to do with keys.
@@ -128,6 +130,44 @@ pub struct RevokeArgs {
 /// The keys to show.
 #[derive(Args, Debug)]
 pub struct ListArgs {
+    /// Which cluster, which namespace.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// What to do with a rollout.
+#[derive(Args, Debug)]
+pub struct RolloutArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: RolloutCommand,
+}
+
+/// What is done with rollouts. Each word but `pause` and `resume` holds for the revision that is rolled out now, and for
+/// no later one.
+#[derive(Debug, Subcommand)]
+pub enum RolloutCommand {
+    /// Show how far it is, which share of the requests each revision gets, and what was measured
+    Status(RolloutOf),
+    /// Give the approval that the present step waits for
+    Continue(RolloutOf),
+    /// Let no step wait and no check count any more; pods still come before requests
+    Promote(RolloutOf),
+    /// Go back to the old revision
+    Abort(RolloutOf),
+    /// Try a revision that failed once more
+    Retry(RolloutOf),
+    /// Let it stand still: no further share, no further step
+    Pause(RolloutOf),
+    /// Let it go on after a pause
+    Resume(RolloutOf),
+}
+
+/// The model whose rollout it is.
+#[derive(Args, Debug)]
+pub struct RolloutOf {
+    /// Name of the ModelDeployment
+    pub name: String,
     /// Which cluster, which namespace.
     #[command(flatten)]
     pub cluster: ClusterArgs,

@@ -11,20 +11,15 @@ use aimass_crds::APIKey;
 use aimass_crds::api_key::Credential;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::{Api, Patch, PatchParams};
-use serde_json::{Value, json};
 
 use crate::args::KeyCommand;
-use crate::client::{Cluster, Trouble, answered};
+use crate::client::Cluster;
+use crate::edit::{self, Change};
 use crate::outcome::{Failure, Outcome};
 use crate::random;
 use crate::token::Token;
 use crate::when;
 
-/// The field manager of everything that is written.
-const MANAGER: &str = "aimass-cli";
-/// How often a change is decided anew because somebody else changed the key meanwhile.
-const ATTEMPTS: usize = 3;
 /// Within which time gateways obey a change of a key.
 const PROMISE: &str = "within 2 seconds";
 
@@ -84,66 +79,16 @@ fn ids(credentials: &[Credential]) -> String {
     shown.join(", ")
 }
 
-/// What is to become of a key.
-#[derive(Clone, Debug, PartialEq)]
-enum Change<T> {
-    /// These fields of `spec` get new values.
-    Write(Value, T),
-    /// It is as it should be.
-    Nothing(T),
-}
-
-/// Changes the key `name` as `decide` says of what it is then; what `decide` had to say.
-///
-/// A merge patch of the changed fields, bound to the version that was read: an apply would have to repeat all fields
-/// that we own, and would so become an owner of what others wrote. A list is replaced as a whole, which the version
-/// makes safe. `lost` is what to do where nobody knows whether the change was made.
+/// Changes the key `name` as `decide` says of what it is then; what `decide` had to say. `lost` is what to do where nobody
+/// knows whether the change was made.
 async fn edit<T>(
     cluster: &Cluster,
     name: &str,
     lost: &str,
     decide: impl Fn(&APIKey) -> Result<Change<T>, Failure>,
 ) -> Result<T, Failure> {
-    let keys = cluster.keys();
-    let failed = |trouble: Trouble| {
-        let full = full_name(cluster, name);
-        Failure::new(format!("failed to change {full}: {trouble}"))
-    };
-    for _ in 0..ATTEMPTS {
-        let key = answered(keys.get(name)).await.map_err(failed)?;
-        let (spec, said) = match decide(&key)? {
-            Change::Write(spec, said) => (spec, said),
-            Change::Nothing(said) => return Ok(said),
-        };
-        match answered(patch(&keys, name, &key, spec)).await {
-            Ok(_) => return Ok(said),
-            Err(Trouble::Conflict(_)) => {}
-            Err(silent @ Trouble::Silent(_)) => {
-                let mut failure = failed(silent);
-                failure.text.push_str(". ");
-                failure.text.push_str(lost);
-                return Err(failure);
-            }
-            Err(trouble) => return Err(failed(trouble)),
-        }
-    }
-    let why = format!("it was changed by others {ATTEMPTS} times meanwhile: try again");
-    Err(failed(Trouble::Conflict(why)))
-}
-
-async fn patch(
-    keys: &Api<APIKey>,
-    name: &str,
-    read: &APIKey,
-    spec: Value,
-) -> Result<APIKey, kube::Error> {
-    let version = &read.metadata.resource_version;
-    let patch = json!({"metadata": {"resourceVersion": version}, "spec": spec});
-    let params = PatchParams {
-        field_manager: Some(MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    keys.patch(name, &params, &Patch::Merge(&patch)).await
+    let full = full_name(cluster, name);
+    edit::edit(&cluster.keys(), (name, &full), lost, decide).await
 }
 
 /// Whether `credential` has ended by itself.

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
 
-use super::{MANAGER, credential, draw, full_name};
+use super::{credential, draw, full_name};
 use crate::args::{CreateArgs, Output};
 use crate::client::{Cluster, Target, Trouble, answered};
+use crate::edit::MANAGER;
 use crate::names;
 use crate::outcome::{Failure, Outcome};
 use crate::problems::Problems;

@@ -11,7 +11,7 @@ use crate::args::ListArgs;
 use crate::client::{Cluster, Target, answered, printable};
 use crate::outcome::{Failure, Outcome};
 use crate::problems::Problems;
-use crate::when;
+use crate::{table, when};
 
 const COMMAND: &str = "key list";
 /// Keys per request.
@@ -65,22 +65,7 @@ fn table(keys: &[APIKey], now: Timestamp) -> String {
     let head = HEAD.map(str::to_owned);
     let mut rows = vec![head];
     rows.extend(keys.iter().map(|key| row(key, now)));
-    let mut widths = [0; HEAD.len()];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut table = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths);
-        let line: Vec<_> = cells
-            .map(|(cell, width)| format!("{cell:width$}"))
-            .collect();
-        table.push_str(line.join("   ").trim_end());
-        table.push('\n');
-    }
-    table
+    table::lines(&rows)
 }
 
 fn row(key: &APIKey, now: Timestamp) -> [String; HEAD.len()] {

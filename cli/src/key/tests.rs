@@ -1,6 +1,7 @@
 //! What the tests of `key/*` share, and those of `create`, which is I/O to a great part.
 
 use aimass_crds::APIKeySpec;
+use serde_json::Value;
 
 use super::*;
 

@@ -9,8 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aimass_onnx::{Element, Model, Node};
+use aimass_tests::client::Caller;
 use aimass_tests::cluster::Namespace;
 use aimass_tests::{eventually, load, models};
+use kube::Api;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -93,11 +95,56 @@ async fn becomes(ns: &Namespace, reason: &str) -> models::Condition {
     eventually(ROLLED_OUT, &format!("RolledOut becomes {reason}"), look).await
 }
 
-/// Looks at the shares until it is over: what all but the revision `before` had, each number once.
-async fn watch(ns: &Namespace, before: &str, over: &AtomicBool) -> Vec<i64> {
-    let mut seen = Vec::new();
+/// Waits until the revision that the spec asks for has this share.
+async fn has(ns: &Namespace, weight: i64) {
+    let look = || async {
+        let object = models::api(ns).get("iris").await;
+        let object = object.map_err(|e| e.to_string())?;
+        let fresh =
+            object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation;
+        let target = models::text(&object, "/status/target/revision").to_owned();
+        let shares = shares(&object);
+        let fine = fresh && shares.contains(&(target, weight));
+        fine.then_some(()).ok_or(format!("{shares:?}"))
+    };
+    eventually(ROLLED_OUT, &format!("the share is {weight} %"), look).await;
+}
+
+/// Who calls the model, and looks at the shares meanwhile.
+struct Callers {
+    caller: Caller,
+    models: Api<DynamicObject>,
+}
+
+impl Callers {
+    fn of(world: &Gated) -> Self {
+        Self {
+            caller: world.gateway.caller(),
+            models: models::api(&world.run.ns),
+        }
+    }
+
+    /// Sends requests while `happens` does; what came of them, and the shares that other revisions than the present one had.
+    async fn during(self, happens: impl Future<Output = ()>) -> (load::Report, Vec<i64>) {
+        let over = Arc::new(AtomicBool::new(false));
+        let sent = hundred_a_second(self.caller, Arc::clone(&over));
+        let ended = async {
+            happens.await;
+            over.store(true, Ordering::Relaxed);
+        };
+        let (report, seen, ()) = tokio::join!(sent, watch(&self.models, &over), ended);
+        (report, seen)
+    }
+}
+
+/// Looks at the shares until it is over: what all revisions but the first stable one had, each number once.
+async fn watch(models: &Api<DynamicObject>, over: &AtomicBool) -> Vec<i64> {
+    let (mut before, mut seen) = (None, Vec::new());
     while !over.load(Ordering::Relaxed) {
-        let shares = shares(&iris(ns).await);
+        let object = models.get("iris").await.expect("the model is there");
+        let stable = models::text(&object, "/status/stable/revision");
+        let before = before.get_or_insert_with(|| stable.to_owned());
+        let shares = shares(&object);
         let sum: i64 = shares.iter().map(|(_, weight)| weight).sum();
         assert_eq!(sum, 100, "{shares:?}");
         let new = shares.iter().filter(|(revision, _)| revision != before);
@@ -108,20 +155,6 @@ async fn watch(ns: &Namespace, before: &str, over: &AtomicBool) -> Vec<i64> {
         sleep(Duration::from_millis(50)).await;
     }
     seen
-}
-
-/// Sends requests and looks at the shares while `happens` does; what came of the requests, and the new revision's shares.
-async fn under_load(world: &Gated, happens: impl Future<Output = ()>) -> (load::Report, Vec<i64>) {
-    let ns = &world.run.ns;
-    let before = stable(ns, "iris").await;
-    let over = Arc::new(AtomicBool::new(false));
-    let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
-    let ended = async {
-        happens.await;
-        over.store(true, Ordering::Relaxed);
-    };
-    let (report, seen, ()) = tokio::join!(sent, watch(ns, &before, &over), ended);
-    (report, seen)
 }
 
 /// Two steps of a few seconds each, judged each five.
@@ -136,13 +169,16 @@ fn canary() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_takes_over_step_by_step_and_no_request_fails() {
     let _turn = turn().await;
-    let world = begin("canary", &canary()).await;
-    let ns = &world.run.ns;
-    let (report, seen) = under_load(&world, async {
-        change(ns, 100).await;
-        becomes(ns, "Complete").await;
-    })
-    .await;
+    let mut world = begin("canary", &canary()).await;
+    let (report, seen) = Callers::of(&world)
+        .during(async {
+            change(&world.run.ns, 100).await;
+            has(&world.run.ns, 50).await;
+            // C46: what an operator has begun another one goes on with.
+            world.run.restart().await;
+            becomes(&world.run.ns, "Complete").await;
+        })
+        .await;
     report.expect_none_failed();
     assert_eq!(seen, [0, 20, 50, 75, 100], "the new revision's shares");
     world.run.no_panic().expect("no panic");
@@ -155,16 +191,19 @@ async fn a_revision_that_fails_one_request_in_ten_is_taken_back() {
     let world = begin("worse", &canary()).await;
     let ns = &world.run.ns;
     let before = stable(ns, "iris").await;
-    let (report, seen) = under_load(&world, async {
-        change(ns, 90).await;
-        let found = becomes(ns, "RolledBack").await;
-        assert!(found.message.contains("errorRate"), "{}", found.message);
-    })
-    .await;
+    let (report, seen) = Callers::of(&world)
+        .during(async {
+            change(ns, 90).await;
+            let found = becomes(ns, "RolledBack").await;
+            assert!(found.message.contains("errorRate"), "{}", found.message);
+        })
+        .await;
     assert_eq!(seen, [0, 20, 0], "the new revision's shares");
     assert!((1..60).contains(&report.failed), "{report:?}");
     assert_eq!(stable(ns, "iris").await, before);
-    let (report, seen) = under_load(&world, sleep(Duration::from_secs(5))).await;
+    let (report, seen) = Callers::of(&world)
+        .during(sleep(Duration::from_secs(5)))
+        .await;
     report.expect_none_failed();
     assert_eq!(seen, [0], "it is not tried again by itself");
     world.end().await;
@@ -195,22 +234,15 @@ async fn green_gets_all_requests_at_once_and_gives_them_back_at_a_word() {
     let rollout = json!({"strategy": "BlueGreen", "blueGreen": {"soak": "2s", "keepOld": "1h"}});
     let world = begin("switch", &rollout).await;
     let ns = &world.run.ns;
-    let before = stable(ns, "iris").await;
-    let (report, seen) = under_load(&world, async {
-        change(ns, 100).await;
-        let switched = || async {
-            let object = iris(ns).await;
-            let target = models::text(&object, "/status/target/revision");
-            let shares = shares(&object);
-            let fine = target != before && shares == [(target.to_owned(), 100)];
-            fine.then_some(()).ok_or(format!("{shares:?}"))
-        };
-        eventually(ROLLED_OUT, "green has everything", switched).await;
-        sleep(Duration::from_secs(3)).await;
-        decide(ns, "Abort").await;
-        becomes(ns, "Aborted").await;
-    })
-    .await;
+    let (report, seen) = Callers::of(&world)
+        .during(async {
+            change(ns, 100).await;
+            has(ns, 100).await;
+            sleep(Duration::from_secs(3)).await;
+            decide(ns, "Abort").await;
+            becomes(ns, "Aborted").await;
+        })
+        .await;
     report.expect_none_failed();
     assert_eq!(seen, [0, 100, 0], "green's shares");
     world.end().await;
