@@ -92,10 +92,9 @@ where
     if before == status {
         return Ok(());
     }
-    let mut patch = patch::<K>(object.meta(), &status);
-    if K::commands(&before, &status) {
-        patch["metadata"]["resourceVersion"] = json!(object.meta().resource_version);
-    }
+    let version = object.meta().resource_version.clone();
+    let version = version.filter(|_| K::commands(&before, &status));
+    let patch = patch::<K>(object.meta(), version, &status);
     let name = object.name_any();
     let namespace = object.namespace().unwrap_or_default();
     let params = PatchParams::apply(MANAGER).force();
@@ -112,11 +111,17 @@ where
 
 /// The status, for exactly the object that it was computed from: one of the same name that came
 /// after it has another uid and refuses it.
-fn patch<K: Reported>(metadata: &ObjectMeta, status: impl Serialize) -> Value {
+/// With a `resource_version`, for no other state of it either.
+fn patch<K: Reported>(
+    metadata: &ObjectMeta,
+    resource_version: Option<String>,
+    status: impl Serialize,
+) -> Value {
     let metadata = ObjectMeta {
         name: metadata.name.clone(),
         namespace: metadata.namespace.clone(),
         uid: metadata.uid.clone(),
+        resource_version,
         ..ObjectMeta::default()
     };
     json!({
@@ -227,7 +232,7 @@ where
     if before.as_ref() == Some(&status) {
         return Ok(Action::await_change());
     }
-    let patch = patch::<K>(&object.metadata, status);
+    let patch = patch::<K>(&object.metadata, None, status);
     let params = PatchParams::apply(MANAGER).force();
     match api.patch_status(&name, &params, &Patch::Apply(patch)).await {
         Ok(_) => Ok(Action::await_change()),

@@ -22,7 +22,9 @@ pub(super) fn text(model: &ModelDeployment) -> String {
     }
     if !status.revisions.is_empty() {
         let rows = status.revisions.iter().map(|known| revision(status, known));
-        let rows: Vec<_> = std::iter::once(REVISIONS.map(str::to_owned)).chain(rows).collect();
+        let rows: Vec<_> = std::iter::once(REVISIONS.map(str::to_owned))
+            .chain(rows)
+            .collect();
         text.push('\n');
         text.push_str(&table::lines(&rows));
     }
@@ -30,7 +32,9 @@ pub(super) fn text(model: &ModelDeployment) -> String {
     let checks = checks.unwrap_or_default();
     if !checks.is_empty() {
         let rows = checks.iter().map(check);
-        let rows: Vec<_> = std::iter::once(CHECKS.map(str::to_owned)).chain(rows).collect();
+        let rows: Vec<_> = std::iter::once(CHECKS.map(str::to_owned))
+            .chain(rows)
+            .collect();
         text.push('\n');
         text.push_str(&table::lines(&rows));
     }
@@ -38,7 +42,10 @@ pub(super) fn text(model: &ModelDeployment) -> String {
 }
 
 fn revision(status: &ModelDeploymentStatus, known: &RevisionStatus) -> [String; REVISIONS.len()] {
-    let share = status.traffic.iter().find(|share| share.revision == known.name);
+    let share = status
+        .traffic
+        .iter()
+        .find(|share| share.revision == known.name);
     let share = share.map_or_else(|| "-".to_owned(), |share| format!("{} %", share.weight));
     [
         known.name.clone(),
@@ -52,7 +59,13 @@ fn revision(status: &ModelDeploymentStatus, known: &RevisionStatus) -> [String; 
 }
 
 fn check(check: &CheckStatus) -> [String; CHECKS.len()] {
-    let or_none = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let or_none = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     [
         check.metric.clone(),
         format!("{:?}", check.verdict),

@@ -60,10 +60,19 @@ fn a_word_that_means_nothing_is_not_said() {
     let called = CALLED.to_owned();
     let refused = |object: Value, word| decision(&model(object), word).unwrap_err();
     let at = |step| object(&at(step));
-    assert_eq!(refused(at(0), Word::Continue), Refused::NoStep(called.clone()));
-    assert_eq!(refused(at(1), Word::Retry), Refused::NotFailed(called.clone()));
+    assert_eq!(
+        refused(at(0), Word::Continue),
+        Refused::NoStep(called.clone())
+    );
+    assert_eq!(
+        refused(at(1), Word::Retry),
+        Refused::NotFailed(called.clone())
+    );
     let failed = object(&failed());
-    assert_eq!(refused(failed, Word::Promote), Refused::Failed(called.clone()));
+    assert_eq!(
+        refused(failed, Word::Promote),
+        Refused::Failed(called.clone())
+    );
     let done = object(&Value::Null);
     assert_eq!(refused(done, Word::Abort), Refused::Nothing(called.clone()));
     let mut first = at(1);
@@ -80,7 +89,10 @@ async fn a_word_is_written_for_the_version_that_was_read() {
     let (cluster, transcript) = cluster([(200, read.clone()), (200, read)]);
     let decide = |model: &ModelDeployment| {
         let said = decision(model, Word::Abort).unwrap();
-        Ok(Change::Write(json!({"rollout": {"decision": said.decision}}), ()))
+        Ok(Change::Write(
+            json!({"rollout": {"decision": said.decision}}),
+            (),
+        ))
     };
     let models = cluster.model_deployments();
     edit(&models, ("iris", "it"), LOST, decide).await.unwrap();
@@ -100,7 +112,8 @@ fn shares_and_figures_are_shown() {
         "type": "RolledOut", "status": "False", "reason": "Progressing", "message": "1 of 2\npods",
         "lastTransitionTime": "2026-11-28T12:00:00Z", "observedGeneration": 3,
     }]);
-    object["status"]["traffic"] = json!([{"revision": "bbbbbbbb", "weight": 20}, {"revision": "aaaaaaaa", "weight": 80}]);
+    object["status"]["traffic"] =
+        json!([{"revision": "bbbbbbbb", "weight": 20}, {"revision": "aaaaaaaa", "weight": 80}]);
     object["status"]["revisions"] = json!([{
         "name": "bbbbbbbb", "number": 2, "role": "Target", "model": "m", "replicas": 1, "readyReplicas": 1, "reason": "Ready",
     }]);

@@ -1,7 +1,7 @@
 //! What a person says of the rollout under way, as `spec.rollout.decision` has it. Pure.
 
 use aimass_crds::ModelDeployment;
-use aimass_crds::model_deployment::{RolloutStatus, RevisionRef};
+use aimass_crds::model_deployment::{RevisionRef, RolloutStatus};
 use serde_json::{Value, json};
 
 /// What is said.
