@@ -10,6 +10,7 @@ mod live;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aimass_chassis::metrics::COLD_START_SECONDS;
 pub use aimass_chassis::metrics::Word;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -152,6 +153,10 @@ fn seconds() -> Histogram {
     ])
 }
 
+fn cold_seconds() -> Histogram {
+    Histogram::new(COLD_START_SECONDS)
+}
+
 /// For what takes microseconds to milliseconds.
 pub(crate) fn fine_seconds() -> Histogram {
     Histogram::new([
@@ -188,7 +193,7 @@ impl Metrics {
         );
         r.register(
             "cold_start_seconds",
-            "What requests took that woke a model, to the first byte of the answer",
+            "What the requests took that woke a model, the first of all that waited, to the first byte of their answers",
             metrics.cold_starts.clone(),
         );
         r.register(
@@ -254,7 +259,7 @@ impl Metrics {
             request_duration: Family::new_with_constructor(seconds),
             upstream_duration: Family::new_with_constructor(seconds),
             queue_wait: Family::new_with_constructor(seconds),
-            cold_starts: Family::new_with_constructor(seconds),
+            cold_starts: Family::new_with_constructor(cold_seconds),
             overhead: fine_seconds(),
             limited: Family::default(),
             auth: Family::default(),
@@ -299,7 +304,7 @@ impl Metrics {
         }
     }
 
-    /// A request that had to wake `model` has got so far.
+    /// The request that woke `model` has got so far.
     pub fn cold_started(&self, model: &Model, phase: &'static str, took: Duration) {
         let Model { project, model } = self.labels(Some(model));
         let phase = Word(phase);

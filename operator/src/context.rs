@@ -35,7 +35,7 @@ use crate::lease::fence::{Boottime, Fence};
 use crate::liveness::Pulse;
 use crate::metrics::Metrics;
 use crate::model::memory::Memory;
-use crate::signals::{self, Desk, Endpoints, Used};
+use crate::signals::{self, Desk, Endpoints, Used, Wakes};
 use crate::watch::{Caches, Scope};
 
 /// All events of one kind, for ever.
@@ -60,6 +60,8 @@ pub struct Context {
     pub(crate) attempts: Attempts,
     /// What the gateways have told.
     pub(crate) signals: Desk,
+    /// Models that are being woken.
+    pub(crate) wakes: Wakes,
     /// Which gateways there are.
     pub(crate) endpoints: Endpoints,
     /// When keys were last used.
@@ -77,6 +79,7 @@ impl Context {
         let metrics = Metrics::new(&mut registry);
         let signals = Desk::default();
         signals::figures::register(&mut registry, &signals, &boottime);
+        let wakes = Wakes::new(&mut registry);
         let pulse = Pulse::new(Arc::clone(&boottime), metrics.clone());
         let fence = match config.election {
             Election::Off => Fence::open(Arc::clone(&boottime)),
@@ -111,6 +114,7 @@ impl Context {
             published: Published::default(),
             attempts: Attempts::default(),
             signals,
+            wakes,
             endpoints: Endpoints::default(),
             used: Used::default(),
             identity: identity(),

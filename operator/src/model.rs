@@ -41,6 +41,9 @@ pub(crate) async fn reconcile(
         Err(invalid) => return report_undecodable::<ModelDeployment>(&ctx, invalid).await,
     };
     let outcome = guard(DEADLINE, Box::pin(converge(&model, &ctx))).await;
+    if let Ok(applied) = &outcome {
+        ctx.wakes.applied(&model, applied, ctx.boottime());
+    }
     let status = status(&model, outcome.as_ref().map_err(Error::failure), ctx.now());
     let reported = report(&ctx, &*model, status).await;
     // A report that failed is tried again even where the outcome would await a change.

@@ -24,6 +24,9 @@ use crate::watch::{Guarded, Subject, announced};
 use crate::{key, lease, model, readiness, signals, usage_plan, watch};
 
 /// Reconciles of models at a time. Each sends one request at a time.
+///
+/// What waits beyond them, a model that is woken too, waits in no order: kube keeps it in a set. Those that have nothing to write
+/// are over in microseconds, so that a queue is there only while many models change at once.
 const CONCURRENCY: u16 = 16;
 /// Reconciles of another kind at a time: they have nothing to write but their status.
 const FEW: u16 = 4;

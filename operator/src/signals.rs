@@ -21,6 +21,7 @@ mod room;
 mod tests;
 mod token;
 pub(crate) mod used;
+pub(crate) mod wakes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub(crate) use desk::Desk;
 pub(crate) use endpoints::Endpoints;
 use reader::Reader;
 pub(crate) use used::Used;
+pub(crate) use wakes::Wakes;
 
 use crate::config::Gateways;
 use crate::context::Context;
@@ -60,6 +62,7 @@ pub(crate) struct Reading {
 impl Drop for Reading {
     fn drop(&mut self) {
         self.ctx.signals.end();
+        self.ctx.wakes.end();
     }
 }
 

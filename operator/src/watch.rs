@@ -12,9 +12,10 @@ use aimass_chassis::shutdown::Stop;
 use aimass_chassis::tasks::Tasks;
 use aimass_crds::{APIKey, ModelDeployment, UsagePlan, labels};
 use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
@@ -95,10 +96,7 @@ pub(crate) fn start(ctx: &Arc<Context>, tasks: &Tasks, stop: &Stop) {
         Box::pin(keep(context(), ours(), select, item::child)),
     );
     let pods = ours().page_size(POD_PAGE);
-    spawn(
-        "watch-pods",
-        Box::pin(keep(context(), pods, |caches| &caches.pods, pod::item)),
-    );
+    spawn("watch-pods", Box::pin(timed_pods(context(), pods)));
     spawn("watch-quotas", Box::pin(quota::keep(context())));
     // Copies and what models refer to are one kind, hence one watch.
     let item = item::config_map::<PartialObjectMeta<ConfigMap>>;
@@ -124,10 +122,35 @@ async fn keep<K, V>(
     K: Clone + Debug + DeserializeOwned + Send + 'static,
     K::DynamicType: Default + Send + Sync,
 {
+    let open = |ctx: &Context| ctx.stream::<K>(config.clone());
+    filled(ctx, open, select, item).await;
+}
+
+/// The same for pods: how far those have come that wake a model is timed by when the stream brought it,
+/// since the API server's own times have whole seconds.
+async fn timed_pods(ctx: Arc<Context>, config: watcher::Config) {
+    let timer = Arc::clone(&ctx);
+    let open = move |ctx: &Context| -> Events<Pod> {
+        let timer = Arc::clone(&timer);
+        let time = move |event: &Event<Pod>| timer.wakes.pods(event, timer.boottime());
+        ctx.stream(config.clone()).inspect_ok(time).boxed()
+    };
+    filled(ctx, open, |caches| &caches.pods, pod::item).await;
+}
+
+/// Fills the cache of one kind from its stream, for ever.
+async fn filled<K, V>(
+    ctx: Arc<Context>,
+    open: impl Fn(&Context) -> Events<K>,
+    select: fn(&Caches) -> &Cache<V>,
+    item: fn(K) -> Item<V>,
+) where
+    K: Resource,
+    K::DynamicType: Default,
+{
     let plural = K::plural(&K::DynamicType::default()).into_owned();
     let refers = references::Kind::of_plural(&plural);
     let cache = select(&ctx.caches);
-    let open = |ctx: &Context| ctx.stream::<K>(config.clone());
     follow(&ctx, open, |event| {
         for Changed { key, model } in cache.apply(event, item) {
             let referring = refers.map(|kind| ctx.caches.references.of(kind, &key));
@@ -206,11 +229,12 @@ fn models(ctx: &Context, told: Told<'_, ModelDeployment>) {
         holders,
         ..
     } = &ctx.caches;
-    let signals = &ctx.signals;
+    let Context { signals, wakes, .. } = ctx;
     let concerned = match told {
         Told::There(model) => {
             let key = key_of(model);
             signals.model(&key, uid_of(model));
+            wakes.model(&key, uid_of(model));
             references.set(&key, item::reference(model));
             holders.model(&key, true)
         }
@@ -218,11 +242,13 @@ fn models(ctx: &Context, told: Told<'_, ModelDeployment>) {
             let key = key_of(model);
             references.set(&key, None);
             signals.no_model(&key, uid_of(model));
+            wakes.no_model(&key, uid_of(model));
             holders.model(&key, false)
         }
         Told::Only(models) => {
             references.retain(&models);
             signals.only_models(&models);
+            wakes.only_models(&models);
             holders.only_models(&models)
         }
     };
@@ -276,8 +302,6 @@ fn announce(ctx: &Context, concerned: &Concerned) {
 
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt as _;
-
     use super::*;
 
     #[test]

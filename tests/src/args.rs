@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 /// Where the lane's cluster is, and what to replay.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Args {
     /// `AIMASS_TEST_KUBECONFIG`: the cluster, with an administrator's rights.
     pub kubeconfig: Option<PathBuf>,

@@ -4,6 +4,7 @@
 //! test gets a token of a ServiceAccount with the chart's rules.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -46,13 +47,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Connects, and sees to it that the custom resource definitions are there.
+    /// Connects to the lane's cluster, and sees to it that the custom resource definitions are there.
     ///
     /// # Panics
     /// Without a cluster: a test that cannot run fails and says how.
     pub async fn connect() -> Self {
+        Self::of(Args::read()).await
+    }
+
+    /// The same for a cluster that is named otherwise than by the environment.
+    ///
+    /// # Panics
+    /// As [`Cluster::connect`].
+    pub async fn of(args: Args) -> Self {
         aimass_chassis::tls::install();
-        let args = Args::read();
         let none = "no API server: run `cargo xtask test api`, which starts one";
         let path = args.kubeconfig.as_ref().unwrap_or_else(|| panic!("{none}"));
         let audit = args.audit.as_ref().unwrap_or_else(|| panic!("{none}"));
@@ -81,6 +89,12 @@ impl Cluster {
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.args.seed()
+    }
+
+    /// The program that renders the chart, if there is one.
+    #[must_use]
+    pub fn helm(&self) -> Option<&Path> {
+        self.args.helm.as_deref()
     }
 
     /// `--plan`, if one plan is to be replayed.

@@ -1,6 +1,6 @@
 //! The gateway as the chart installs it, in the namespace of a test: two pods of the real image, with the chart's rights.
 //!
-//! Called by lane `node`. What is not in the namespace is deleted by [`Gateway::remove`].
+//! Called by lane `node` and `cargo xtask bench scale`. What is not in the namespace is deleted by [`Gateway::remove`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
@@ -13,7 +13,7 @@ use kube::core::TypeMeta;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use crate::args::{Args, repository};
+use crate::args::repository;
 use crate::client::Caller;
 use crate::cluster::{Everywhere, Namespace};
 use crate::eventually;
@@ -85,7 +85,7 @@ impl Gateway {
 
 /// The chart's objects of the gateway, as helm makes them.
 fn render(ns: &Namespace) -> Vec<DynamicObject> {
-    let helm = Args::read().helm;
+    let helm = ns.cluster.helm();
     let helm = helm.expect("helm: run `cargo xtask test node`, which builds it");
     let mut command = Command::new(helm);
     command

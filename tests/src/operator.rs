@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError};
 use std::time::Duration;
 
+use aimass_chassis::metrics::{self, Registry};
 use aimass_chassis::readiness::{Readiness, State};
 use aimass_chassis::shutdown::Stop;
 use aimass_operator::rbac::{self, Rule};
@@ -41,12 +42,18 @@ impl Default for Settings {
     }
 }
 
+/// What an instance shows on its admin port.
+struct Shown {
+    readiness: Readiness,
+    registry: Arc<Registry>,
+}
+
 /// An instance that runs.
 pub struct Operator {
     stop: Stop,
     crash: Option<oneshot::Sender<()>>,
     ended: oneshot::Receiver<Result<(), String>>,
-    readiness: Arc<OnceLock<Readiness>>,
+    shown: Arc<OnceLock<Shown>>,
     /// Behind its client.
     pub faults: Faults,
 }
@@ -84,11 +91,11 @@ impl Operator {
         let stop = Stop::new();
         let (crash, crashed) = oneshot::channel();
         let (end, ended) = oneshot::channel();
-        let readiness = Arc::new(OnceLock::new());
+        let shown = Arc::new(OnceLock::new());
         let name = format!("{THREADS} {namespace}");
         let running = {
             let (stop, faults, namespace) = (stop.clone(), faults.clone(), namespace.to_owned());
-            let (threads, told) = (name.clone(), Arc::clone(&readiness));
+            let (threads, told) = (name.clone(), Arc::clone(&shown));
             move || {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(2)
@@ -115,7 +122,7 @@ impl Operator {
             stop,
             crash: Some(crash),
             ended,
-            readiness,
+            shown,
             faults,
         }
     }
@@ -145,13 +152,22 @@ impl Operator {
     /// Why it is not ready, as its admin port would say; `None` when it is.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
-        let Some(readiness) = self.readiness.get() else {
+        let Some(Shown { readiness, .. }) = self.shown.get() else {
             return Some("Starting: it has not begun".to_owned());
         };
         match readiness.get() {
             State::Ready => None,
             State::NotReady { reason, message } => Some(format!("{reason}: {message}")),
         }
+    }
+
+    /// Its figures, as its admin port would say; empty before it has begun.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let shown = self.shown.get();
+        shown
+            .map(|shown| metrics::encode(&shown.registry))
+            .unwrap_or_default()
     }
 
     /// Whether it has ended by itself, and how.
@@ -174,7 +190,7 @@ async fn launch(
     namespace: &str,
     faults: Faults,
     (settings, gateways): (Settings, Option<Gateways>),
-    (readiness, stop): (Arc<OnceLock<Readiness>>, Stop),
+    (shown, stop): (Arc<OnceLock<Shown>>, Stop),
 ) -> Result<(), String> {
     // As `aimass_operator::client` has it.
     config.connect_timeout = Some(Duration::from_secs(5));
@@ -205,7 +221,10 @@ async fn launch(
         },
     };
     let context = aimass_operator::Context::new(client, config);
-    let _first_time = readiness.set(context.readiness());
+    let _first_time = shown.set(Shown {
+        readiness: context.readiness(),
+        registry: context.registry(),
+    });
     aimass_operator::run(context, stop)
         .await
         .map_err(|e| format!("{e:#}"))

@@ -14,7 +14,7 @@ use self::group::Group;
 use crate::cluster::{self, Lane};
 use crate::models::{self, Part};
 use crate::places::Places;
-use crate::{image, step};
+use crate::{helm, image, step};
 
 /// What is built for it: what is measured, and what measures.
 const PACKAGES: [&str; 3] = ["aimass-operator", "aimass-server", "aimass-bench"];
@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// How many ModelDeployments at once (`operator`)
     #[arg(long, default_value_t = 100)]
     objects: usize,
+    /// How often a model is woken (`scale`)
+    #[arg(long, default_value_t = 20)]
+    wakes: usize,
 }
 
 /// Runs the command.
@@ -77,6 +80,7 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
         .arg(format!("--requests={}", args.requests))
         .arg(format!("--model={}", args.model))
         .arg(format!("--objects={}", args.objects))
+        .arg(format!("--wakes={}", args.wakes))
         .args(args.json.then_some("--json"))
         .args(args.markdown.then_some("--markdown"));
     if let Some(models) = models {
@@ -85,6 +89,9 @@ pub(crate) fn run(args: &Args, places: &Places) -> Result<()> {
     bench.args(peers);
     if let Some(python) = python {
         bench.arg("--python").arg(python);
+    }
+    if needs(Group::needs_helm) {
+        bench.arg("--helm").arg(helm::binary(places)?);
     }
     if needs(Group::needs_cluster) {
         let cluster = cluster::up(places, Lane::Full)?;

@@ -1,4 +1,4 @@
-//! Helm, built from its pinned module. Called by `chart`, `codegen` and `demo`.
+//! Helm, built from its pinned module. Called by `chart`, `codegen`, `demo`, `test` and `bench`.
 
 use std::path::PathBuf;
 

@@ -57,6 +57,8 @@ pub struct Record {
     waited: Option<Duration>,
     /// Whether there was none that it could wait for.
     cold: bool,
+    /// Whether it was the first that waited for its model.
+    wakes: bool,
     revision: Option<Named>,
     /// Whether the caller asked for that revision.
     pinned: bool,
@@ -103,6 +105,7 @@ impl Record {
             asked: None,
             waited: None,
             cold: false,
+            wakes: false,
             revision: None,
             pinned: false,
             assigned: None,
@@ -189,6 +192,11 @@ impl Record {
         if let Some(assigned) = &mut self.assigned {
             assigned.wait(now.into_std());
         }
+    }
+
+    /// It is the first that waits for a model without pods.
+    pub(super) const fn wakes(&mut self) {
+        self.wakes = true;
     }
 
     /// It does not wait any more: it has a pod, or never gets one. `pods` were those that it waited for.

@@ -139,6 +139,9 @@ impl Search<'_> {
         };
         match enter(live, caps, guest) {
             Entered::Seated { seat, first } => {
+                if first && wait.pods == Pods::Missing {
+                    record.wakes();
+                }
                 if first {
                     let post = Post {
                         uid: Arc::clone(&deployment.uid),

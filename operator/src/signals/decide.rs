@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aimass_crds::ModelDeployment;
+use aimass_plan::model::Pod;
 use aimass_plan::model::scale::Blocked;
 use kube::runtime::reflector::ObjectRef;
 use tokio::task::yield_now;
@@ -42,6 +43,14 @@ pub(super) async fn each_second(ctx: Arc<Context>) {
     }
 }
 
+/// Decides about a model for which somebody waits. If it has no pod, it is timed from here until one serves.
+pub(super) fn woken(ctx: &Context, key: &Key, uid: &str) {
+    if there(ctx, key).iter().all(|pod| pod.deleting) {
+        ctx.wakes.woken(key, uid, ctx.boottime());
+    }
+    one(ctx, key);
+}
+
 /// Decides about one model. A defect that shows with one does not keep others from being decided.
 pub(super) fn one(ctx: &Context, key: &Key) {
     let decided = catch_unwind(AssertUnwindSafe(|| is_news(ctx, key)));
@@ -68,16 +77,7 @@ fn is_news(ctx: &Context, key: &Key) -> bool {
 /// Its pods, over all revisions.
 fn pods(ctx: &Context, key: &Key, model: &ModelDeployment) -> Pods {
     let mut pods = Pods::default();
-    for (_, known) in ctx
-        .caches
-        .pods
-        .group(&pod::group(&key.namespace, &key.name))
-    {
-        let (Known::Present(pod) | Known::Doubtful(pod)) = known;
-        // Those that have ended are no longer counted by quotas, and serve nobody.
-        if ["Succeeded", "Failed"].contains(&pod.phase.as_str()) {
-            continue;
-        }
+    for pod in there(ctx, key) {
         pods.existing = pods.existing.saturating_add(1);
         if pod.ready && !pod.deleting {
             pods.usable = pods.usable.saturating_add(1);
@@ -91,6 +91,14 @@ fn pods(ctx: &Context, key: &Key, model: &ModelDeployment) -> Pods {
     }
     pods.room = room::room(&ctx.caches, &key.namespace, model);
     pods
+}
+
+/// Pods of a model that have not ended: those that have are no longer counted by quotas, and serve nobody.
+fn there(ctx: &Context, key: &Key) -> Vec<Arc<Pod>> {
+    let group = pod::group(&key.namespace, &key.name);
+    let known = ctx.caches.pods.group(&group).into_iter();
+    let pods = known.map(|(_, Known::Present(pod) | Known::Doubtful(pod))| pod);
+    pods.filter(|pod| !pod::has_ended(&pod.phase)).collect()
 }
 
 /// Whether the API server refuses further pods, by a quota or by another rule.

@@ -145,13 +145,14 @@ impl Reader {
             match told {
                 Told::Full(full, last) => desk.full(gateway, &full, last),
                 Told::Report(report) => {
+                    self.ctx.wakes.reported(&report, self.ctx.boottime());
                     for model in desk.report(gateway, &report, now) {
                         self.ctx.caches.models.announce(&model);
                     }
                 }
                 Told::Wake(wake) => {
                     if let Some(model) = desk.wake(gateway, &wake, now) {
-                        decide::one(&self.ctx, &model);
+                        decide::woken(&self.ctx, &model, &wake.uid);
                     }
                 }
                 Told::Keys(keys) => {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use aimass_crds::ModelDeployment;
 use futures_util::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::client::Body;
@@ -137,6 +138,18 @@ fn report(seq: u64, assigned: u32) -> Value {
 
 fn wake(seq: u64, uid: &str) -> Value {
     json!({"kind": "wake", "seq": seq, "uid": uid, "revision": REVISION, "queued": 1})
+}
+
+/// A pod of the model that has an address.
+fn pod() -> Event<Pod> {
+    let condition = json!({"type": "PodReadyToStartContainers", "status": "True"});
+    let pod = json!({
+        "metadata": {
+            "name": "iris-1", "namespace": "a", "labels": {"aimass.dev/deployment": "iris"},
+        },
+        "status": {"conditions": [condition]},
+    });
+    Event::Apply(serde_json::from_value(pod).unwrap())
 }
 
 /// Says of each token which pod it is bound to: `token-of pod-1`.
@@ -335,6 +348,7 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
     };
     let records = world.ctx.signals.records(&key).unwrap();
     assert!(records[0].message.starts_with("0 → 1"), "{records:?}");
+    world.ctx.wakes.pods(&pod(), world.ctx.boottime());
     stream.say(&report(6, 7)).await;
     world
         .sees("all lines were read", |signals| {
@@ -342,6 +356,9 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
         })
         .await;
     assert!(world.ctx.used.last("k").is_some());
+    let line =
+        "aimass_operator_cold_start_seconds_count{project=\"a\",model=\"iris\",phase=\"total\"} 1";
+    world.counts(line).await;
 }
 
 #[tokio::test]

@@ -1,13 +1,13 @@
 //! A pod as `plan` knows it: the few fields that a status is made of.
 //!
 //! Pure. Called by `watch` for each event of the pods' stream, so that whole pods, ten times as
-//! large, need not stay in memory.
+//! large, need not stay in memory; by `signals` for how far those have come that wake a model.
 
 use aimass_crds::labels;
 use aimass_plan::model::{Container, Pod, Terminated};
 use k8s_openapi::api::core::v1;
 
-use crate::cache::{Item, key_of, version_of};
+use crate::cache::{Item, Key, key_of, version_of};
 
 /// The pod as the cache keeps it, found by its model.
 #[expect(
@@ -16,13 +16,7 @@ use crate::cache::{Item, key_of, version_of};
 )]
 pub(crate) fn item(pod: v1::Pod) -> Item<Pod> {
     let key = key_of(&pod);
-    let label = |name: &str| {
-        pod.metadata
-            .labels
-            .as_ref()
-            .and_then(|labels| labels.get(name))
-    };
-    let model = label(labels::DEPLOYMENT).cloned();
+    let model = label(&pod, labels::DEPLOYMENT).cloned();
     Item {
         uid: pod.metadata.uid.clone().unwrap_or_default(),
         version: version_of(&pod),
@@ -38,19 +32,57 @@ pub(crate) fn group(namespace: &str, model: &str) -> String {
     format!("{namespace}/{model}")
 }
 
+/// The model that a pod is of.
+pub(crate) fn model(pod: &v1::Pod) -> Option<Key> {
+    let name = label(pod, labels::DEPLOYMENT)?.clone();
+    Some(Key {
+        namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+        name,
+    })
+}
+
+/// How far a pod has come on its way to serving, as its conditions say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// `PodScheduled`: it has a node.
+    pub(crate) scheduled: bool,
+    /// `PodReadyToStartContainers`: it has volumes, a network and an address.
+    pub(crate) sandbox: bool,
+    /// `Initialized`: its init containers have started.
+    pub(crate) initialized: bool,
+    /// `Ready`.
+    pub(crate) ready: bool,
+}
+
+/// How far a pod has come; `None`: it has ended, or is about to.
+pub(crate) fn progress(pod: &v1::Pod) -> Option<Progress> {
+    let status = pod.status.as_ref();
+    let phase = status.and_then(|status| status.phase.as_deref());
+    if pod.metadata.deletion_timestamp.is_some() || phase.is_some_and(has_ended) {
+        return None;
+    }
+    Some(Progress {
+        scheduled: holds(status, "PodScheduled"),
+        sandbox: holds(status, "PodReadyToStartContainers"),
+        initialized: holds(status, "Initialized"),
+        ready: holds(status, "Ready"),
+    })
+}
+
+/// Whether a pod of that `status.phase` never runs again.
+pub(crate) fn has_ended(phase: &str) -> bool {
+    ["Succeeded", "Failed"].contains(&phase)
+}
+
 fn project(pod: &v1::Pod) -> Pod {
     let metadata = &pod.metadata;
-    let labels = metadata.labels.as_ref();
     let status = pod.status.as_ref();
     Pod {
         name: metadata.name.clone().unwrap_or_default(),
-        revision: labels
-            .and_then(|l| l.get(labels::REVISION))
-            .cloned()
-            .unwrap_or_default(),
+        revision: label(pod, labels::REVISION).cloned().unwrap_or_default(),
         created: metadata.creation_timestamp.as_ref().map(|time| time.0),
         deleting: metadata.deletion_timestamp.is_some(),
-        ready: condition(status, "Ready").is_some_and(|condition| condition.status == "True"),
+        ready: holds(status, "Ready"),
         phase: status
             .and_then(|status| status.phase.clone())
             .unwrap_or_default(),
@@ -61,6 +93,15 @@ fn project(pod: &v1::Pod) -> Pod {
         containers: containers(pod),
         volume_failures: Vec::new(),
     }
+}
+
+fn label<'a>(pod: &'a v1::Pod, name: &str) -> Option<&'a String> {
+    pod.metadata.labels.as_ref()?.get(name)
+}
+
+/// Whether the condition is there, and `True`.
+fn holds(status: Option<&v1::PodStatus>, kind: &str) -> bool {
+    condition(status, kind).is_some_and(|condition| condition.status == "True")
 }
 
 fn condition<'a>(status: Option<&'a v1::PodStatus>, kind: &str) -> Option<&'a v1::PodCondition> {
@@ -163,6 +204,35 @@ mod tests {
             pod(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}));
         assert!(pod.ready);
         assert_eq!(pod.phase, "Running");
+    }
+
+    #[test]
+    fn how_far_a_pod_has_come_is_said_by_its_conditions() {
+        let progress_of = |phase: &str, conditions: &[(&str, &str)]| {
+            let conditions: Vec<Value> = conditions
+                .iter()
+                .map(|(kind, status)| json!({"type": kind, "status": status}))
+                .collect();
+            let pod = json!({"status": {"phase": phase, "conditions": conditions}});
+            progress(&serde_json::from_value(pod).unwrap())
+        };
+        assert_eq!(progress_of("Pending", &[]), Some(Progress::default()));
+        let came = progress_of(
+            "Pending",
+            &[
+                ("PodScheduled", "True"),
+                ("Initialized", "True"),
+                ("PodReadyToStartContainers", "False"),
+                ("Ready", "False"),
+            ],
+        );
+        let expect = Progress {
+            scheduled: true,
+            initialized: true,
+            ..Progress::default()
+        };
+        assert_eq!(came, Some(expect));
+        assert_eq!(progress_of("Failed", &[("PodScheduled", "True")]), None);
     }
 
     #[test]

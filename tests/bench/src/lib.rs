@@ -12,6 +12,7 @@ pub mod objects;
 pub mod open_loop;
 pub mod peers;
 pub mod process;
+pub mod scale;
 pub mod server;
 
 use serde::Serialize;

@@ -1,58 +1,32 @@
 //! A new revision gets its share step by step, is measured, and is taken back when it is worse: by real requests, through
 //! two real gateways.
 //!
-//! The new revision is a table of doubles, so that callers cannot tell it from the linear model. With too few rows it fails
-//! for the numbers that it does not have.
+//! The new revision is a table of doubles, which fails for the numbers that it does not have.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use aimass_onnx::{Element, Model, Node};
 use aimass_tests::client::Caller;
 use aimass_tests::cluster::Namespace;
+use aimass_tests::linear::{change, shares};
 use aimass_tests::{eventually, load, models};
 use kube::Api;
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::world::{Gated, doubled, hundred_a_second, public_model, serve, stable, turn};
+use crate::world::{Gated, doubled, gated, hundred_a_second, public_model, serve, stable, turn};
 
 /// For all steps of a rollout, on a machine that has other things to do.
 const ROLLED_OUT: Duration = Duration::from_secs(120);
-/// The new revision's files.
-const TABLE: &str = "table-model";
-
-/// A model that looks up the double of a number in a table of so many rows.
-fn table(rows: u16) -> Vec<u8> {
-    let doubles = (0..rows).flat_map(|row| (2.0 * f32::from(row)).to_le_bytes());
-    let raw: Vec<u8> = doubles.collect();
-    let row = Node::new("Cast", &["number"], &["row"]).integer("to", 7);
-    let found = Node::new("Gather", &["table", "row"], &["double"]).integer("axis", 0);
-    Model::new("table")
-        .input("number", Element::Float, &[None, Some(1)])
-        .output("double", Element::Float, &[None, Some(1)])
-        .initializer("table", Element::Float, &[rows.into()], &raw)
-        .node(row)
-        .node(found)
-        .encode()
-}
 
 /// Serves the linear model by two pods, rolled out by `rollout` from now on.
 async fn begin(test: &str, rollout: &Value) -> Gated {
-    let world = Gated::start(test).await;
+    let world = gated(test).await;
     let model = models::with(public_model(2), "/spec/rollout", rollout.clone());
     serve(&world.run.ns, &model).await;
     world
-}
-
-/// Changes the spec to a table of so many rows.
-async fn change(ns: &Namespace, rows: u16) {
-    models::files(ns, TABLE, &[("model.onnx", &table(rows))]).await;
-    let spec = json!({"model": {"source": {"configMap": {"name": TABLE}}}});
-    let changed = models::merge(ns, "iris", &spec).await;
-    changed.expect("the change is valid");
 }
 
 /// Says a word on the rollout under way.
@@ -67,18 +41,6 @@ async fn decide(ns: &Namespace, action: &str) {
 async fn iris(ns: &Namespace) -> DynamicObject {
     let object = models::api(ns).get("iris").await;
     object.expect("the model is there")
-}
-
-/// The share of each revision in the requests.
-fn shares(object: &DynamicObject) -> Vec<(String, i64)> {
-    let traffic = object.data.pointer("/status/traffic");
-    let traffic = traffic.and_then(Value::as_array).into_iter().flatten();
-    traffic
-        .map(|share| {
-            let revision = share["revision"].as_str().unwrap_or_default();
-            (revision.to_owned(), share["weight"].as_i64().unwrap_or(0))
-        })
-        .collect()
 }
 
 /// Waits until the condition `RolledOut` has this reason.
@@ -172,7 +134,7 @@ async fn a_canary_takes_over_step_by_step_and_no_request_fails() {
     let mut world = begin("canary", &canary()).await;
     let (report, seen) = Callers::of(&world)
         .during(async {
-            change(&world.run.ns, 100).await;
+            change(&world.run.ns, "iris", 100).await;
             has(&world.run.ns, 50).await;
             // C46: what an operator has begun another one goes on with.
             world.run.restart().await;
@@ -193,7 +155,7 @@ async fn a_revision_that_fails_one_request_in_ten_is_taken_back() {
     let before = stable(ns, "iris").await;
     let (report, seen) = Callers::of(&world)
         .during(async {
-            change(ns, 90).await;
+            change(ns, "iris", 90).await;
             let found = becomes(ns, "RolledBack").await;
             assert!(found.message.contains("errorRate"), "{}", found.message);
         })
@@ -213,7 +175,7 @@ async fn a_revision_that_fails_one_request_in_ten_is_taken_back() {
 async fn a_canary_without_callers_holds_until_a_person_promotes_it() {
     let world = begin("quiet", &canary()).await;
     let ns = &world.run.ns;
-    change(ns, 100).await;
+    change(ns, "iris", 100).await;
     let found = becomes(ns, "Holding").await;
     assert!(found.message.contains("20"), "{}", found.message);
     sleep(Duration::from_secs(5)).await;
@@ -236,7 +198,7 @@ async fn green_gets_all_requests_at_once_and_gives_them_back_at_a_word() {
     let ns = &world.run.ns;
     let (report, seen) = Callers::of(&world)
         .during(async {
-            change(ns, 100).await;
+            change(ns, "iris", 100).await;
             has(ns, 100).await;
             sleep(Duration::from_secs(3)).await;
             decide(ns, "Abort").await;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aimass_tests::cluster::Namespace;
+use aimass_tests::linear::scaled;
 use aimass_tests::{eventually, models};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::Api;
@@ -14,22 +15,13 @@ use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{Gated, doubled, hundred_a_second, public_model, serve, turn};
+use crate::world::{doubled, gated, hundred_a_second, serve, turn};
 
 /// From the first request to a sleeping model until its answer: an image and a model that are there, on a machine that has
 /// other things to do. What is promised is measured by `cargo xtask bench scale`.
 const AWAKE: Duration = Duration::from_secs(10);
 /// After `idleTimeout` of 10 s: a window of 6 s must have been seen, and the pod ends.
 const ASLEEP: Duration = Duration::from_secs(45);
-
-/// A model that everybody may call, scaled as `scaling` says.
-fn model(scaling: &Value) -> Value {
-    let mut model = public_model(1);
-    let spec = model["spec"].as_object_mut().expect("a model has a spec");
-    spec.remove("replicas");
-    spec.insert("scaling".to_owned(), scaling.clone());
-    model
-}
 
 /// Waits until the model's condition `Scaled` or `Ready` says so, with as many pods.
 async fn becomes(ns: &Namespace, kind: &str, reason: &str, replicas: i64, within: Duration) {
@@ -64,10 +56,10 @@ async fn ended(ns: &Namespace) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
-    let world = Gated::start("zero").await;
+    let world = gated("zero").await;
     let ns = &world.run.ns;
     let scaling = json!({"min": 0, "max": 2, "window": "6s", "idleTimeout": "10s"});
-    serve(ns, &model(&scaling)).await;
+    serve(ns, &scaled("iris", &scaling)).await;
     for _ in 0..2 {
         becomes(ns, "Ready", "Idle", 0, ASLEEP).await;
         // Whoever comes while the last pod ends is still answered by it.
@@ -89,11 +81,11 @@ async fn r19_a_model_sleeps_and_its_first_caller_wakes_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_come_with_the_load_and_go_without_it() {
     let _turn = turn().await;
-    let world = Gated::start("load").await;
+    let world = gated("load").await;
     let ns = &world.run.ns;
     // 100 requests a second call for three pods of 40.
     let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
-    serve(ns, &model(&scaling)).await;
+    serve(ns, &scaled("iris", &scaling)).await;
     let over = Arc::new(AtomicBool::new(false));
     let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
     let grown = async {
@@ -133,10 +125,10 @@ async fn one_more(ns: &Namespace) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c44_a_quota_holds_the_number_and_lets_it_go() {
     let _turn = turn().await;
-    let world = Gated::start("quota").await;
+    let world = gated("quota").await;
     let ns = &world.run.ns;
     let scaling = json!({"min": 1, "max": 5, "window": "6s", "target": {"rate": 40}});
-    serve(ns, &model(&scaling)).await;
+    serve(ns, &scaled("iris", &scaling)).await;
     let hard = one_more(ns).await;
     let over = Arc::new(AtomicBool::new(false));
     let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
@@ -166,9 +158,9 @@ async fn c44_a_quota_holds_the_number_and_lets_it_go() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_that_starts_anew_takes_nothing_away() {
-    let mut world = Gated::start("again").await;
+    let mut world = gated("again").await;
     let scaling = json!({"min": 1, "max": 3, "window": "6s", "target": {"rate": 40}});
-    serve(&world.run.ns, &model(&scaling)).await;
+    serve(&world.run.ns, &scaled("iris", &scaling)).await;
     let over = Arc::new(AtomicBool::new(false));
     let sent = hundred_a_second(world.gateway.caller(), Arc::clone(&over));
     let restarted = async {

@@ -31,6 +31,8 @@ pub(crate) enum Group {
     Gateway,
     /// The operator, on the pinned cluster
     Operator,
+    /// Scaling and rollout on the pinned cluster's node
+    Scale,
 }
 
 /// Of `server`.
@@ -58,12 +60,18 @@ impl Group {
             Self::Peers => "peers",
             Self::Gateway => "gateway",
             Self::Operator => "operator",
+            Self::Scale => "scale",
         }
     }
 
     /// A cluster with the images in it.
     pub(crate) const fn needs_cluster(self) -> bool {
-        matches!(self, Self::Operator)
+        matches!(self, Self::Operator | Self::Scale)
+    }
+
+    /// The program that renders the chart.
+    pub(crate) const fn needs_helm(self) -> bool {
+        matches!(self, Self::Scale)
     }
 
     /// The fetched models.

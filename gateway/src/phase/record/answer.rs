@@ -93,7 +93,9 @@ impl Record {
             Wire::Grpc => grpc::status(&head.headers).unwrap_or((200, None)),
         };
         self.answers(status, kind);
-        if self.cold_start().is_some()
+        // Those that wait behind the first one would say how long ago it came.
+        if self.wakes
+            && self.cold_start().is_some()
             && let Some(model) = self.labels()
         {
             let metrics = self.state.metrics();

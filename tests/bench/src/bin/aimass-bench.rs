@@ -14,7 +14,7 @@ use aimass_bench::process::pin_to;
 use aimass_bench::server::running::Programs;
 use aimass_bench::server::{binary, half_load, memory, overload, requests, start_up, swap};
 use aimass_bench::{Row, markdown, table};
-use aimass_bench::{engines, gateway, models, peers};
+use aimass_bench::{engines, gateway, models, peers, scale};
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 
@@ -45,6 +45,8 @@ enum Group {
     Gateway,
     /// The operator on a cluster.
     Operator,
+    /// Scaling and rollout on a node.
+    Scale,
 }
 
 /// Measures and prints the project's figures.
@@ -89,18 +91,24 @@ struct Args {
     /// The folder `tools/`.
     #[arg(long)]
     tools: PathBuf,
-    /// Kubeconfig of the cluster's administrator; needed by `operator`.
+    /// Kubeconfig of the cluster's administrator; needed by `operator` and `scale`.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
-    /// Audit log of the API server; needed by `operator`.
+    /// Audit log of the API server; needed by `operator` and `scale`.
     #[arg(long)]
     audit: Option<PathBuf>,
+    /// The program that renders the chart; needed by `scale`.
+    #[arg(long)]
+    helm: Option<PathBuf>,
     /// Image of the model server on the node.
     #[arg(long, default_value = "aimass.test/aimass-server:dev")]
     server_image: String,
     /// How many ModelDeployments at once.
     #[arg(long, default_value_t = 100)]
     objects: usize,
+    /// How often a model is woken.
+    #[arg(long, default_value_t = 20)]
+    wakes: usize,
 }
 
 /// The core of whatever measures: the server has the other one.
@@ -127,8 +135,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn measure(args: &Args, group: Group) -> anyhow::Result<Vec<Row>> {
+    // These have a cluster beside them, which is not pinned either.
     if group == Group::Operator {
         return operator(args);
+    }
+    if group == Group::Scale {
+        return scale(args);
     }
     pin_to(MEASURING_CORE)?;
     let programs = Programs {
@@ -162,6 +174,7 @@ fn measure(args: &Args, group: Group) -> anyhow::Result<Vec<Row>> {
             run,
         }),
         Group::Operator => operator(args),
+        Group::Scale => scale(args),
     }
 }
 
@@ -221,4 +234,28 @@ fn operator(args: &Args) -> anyhow::Result<Vec<Row>> {
         };
         objects::figures(&setting, args.objects).await
     })
+}
+
+fn scale(args: &Args) -> anyhow::Result<Vec<Row>> {
+    let helm = args.helm.clone().context("scale needs --helm")?;
+    let cluster = aimass_tests::args::Args {
+        kubeconfig: Some(
+            args.kubeconfig
+                .clone()
+                .context("scale needs --kubeconfig")?,
+        ),
+        audit: Some(args.audit.clone().context("scale needs --audit")?),
+        helm: Some(helm),
+        ..aimass_tests::args::Args::default()
+    };
+    // As in the lanes: the load, and the operator's answers to what is asked of it here.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let setting = scale::Setting {
+        cluster,
+        wakes: args.wakes,
+    };
+    runtime.block_on(scale::figures(&setting))
 }
