@@ -8,7 +8,8 @@
 //! spec asks for and which exist; `size` says how many pods there shall be, `rollout` gives each
 //! revision some of them and a share of the requests; `objects` and `prune` turn that into writes;
 //! `drift` finds those that are needed. [`scale`] stands beside them: it is asked each second how many
-//! replicas the load calls for, whether or not anything else has changed.
+//! replicas the load calls for, whether or not anything else has changed; so is [`objectives`], whether the model
+//! keeps to what is asked of it.
 
 pub mod analysis;
 mod canonical;
@@ -26,6 +27,7 @@ mod labels;
 mod names;
 mod network_policy;
 mod next;
+pub mod objectives;
 mod objects;
 mod observed;
 mod outlook;
