@@ -252,6 +252,6 @@ mod tests {
                 );
             }
         });
-        assert_eq!(rules, 53);
+        assert_eq!(rules, 57);
     }
 }

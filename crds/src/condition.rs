@@ -23,6 +23,8 @@ pub enum ConditionType {
     Scaled,
     /// Every gateway obeys the present weights.
     Routed,
+    /// The model keeps to `spec.objectives`: how many requests fail, how long answers take.
+    WithinObjectives,
     /// Not there yet, or waiting for something (only while true).
     Reconciling,
     /// A person must act (only while true).
@@ -31,13 +33,14 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order in which status lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ready,
         Self::Accepted,
         Self::Applied,
         Self::RolledOut,
         Self::Scaled,
         Self::Routed,
+        Self::WithinObjectives,
         Self::Reconciling,
         Self::Stalled,
     ];
@@ -52,6 +55,7 @@ impl ConditionType {
             Self::RolledOut => "RolledOut",
             Self::Scaled => "Scaled",
             Self::Routed => "Routed",
+            Self::WithinObjectives => "WithinObjectives",
             Self::Reconciling => "Reconciling",
             Self::Stalled => "Stalled",
         }

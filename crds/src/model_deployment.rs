@@ -11,6 +11,7 @@
 mod access;
 mod analysis;
 mod batching;
+mod objectives;
 mod rollout;
 mod runtime;
 mod scaling;
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use access::{Access, AccessMode};
 pub use analysis::{Analysis, ErrorRate, Latency, OnMaxHold};
 pub use batching::Batching;
+pub use objectives::Objectives;
 pub use rollout::{
     Action, BlueGreen, Canary, CanaryStep, Decision, RollingUpdate, Rollout, Strategy,
 };
@@ -165,6 +167,11 @@ pub struct ModelDeploymentSpec {
     /// revision when the new one fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+
+    /// What the model shall keep to while it serves: condition WithinObjectives says whether it does,
+    /// and nothing else follows. Absent: nothing is asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objectives: Option<Objectives>,
 
     /// Who may call the model. Default: callers with a key or a token that opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

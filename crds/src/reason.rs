@@ -119,7 +119,7 @@ reasons! {
     AllGateways,
     /// Not every gateway obeys the present weights yet, or says so.
     GatewaysLagging,
-    /// There is no gateway that could obey weights.
+    /// There is no gateway that could obey weights or count requests.
     NoGateway,
 
     // Scaled
@@ -129,8 +129,20 @@ reasons! {
     FixedReplicas,
     /// The load calls for more replicas than `spec.scaling.max`.
     MaxReplicasReached,
-    /// No gateway says what the load is: the number of replicas stays.
+    /// No gateway says what the load is, or what became of requests: the number of replicas stays.
     NoSignals,
+
+    // WithinObjectives
+    /// A whole window kept to all objectives.
+    Met,
+    /// Too many answers of a whole window took longer than `objectives.latencyP95` or `latencyP99`.
+    LatencyAboveObjective,
+    /// Too many requests of a whole window failed: `objectives.errorRate`.
+    ErrorRateAboveObjective,
+    /// `spec.objectives` is not set.
+    NoObjectives,
+    /// No window with at least 20 requests yet, or not any more: nothing can be said.
+    NoTraffic,
 
     // Pods, in order of causality
     /// The API server or an admission policy refuses the pods.

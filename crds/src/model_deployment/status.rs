@@ -93,7 +93,7 @@ pub struct ModelDeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<FailureStatus>,
 
-    /// Ready, Accepted, Applied, RolledOut, Scaled, Routed, and while true Reconciling and Stalled.
+    /// Ready, Accepted, Applied, RolledOut, Scaled, Routed, WithinObjectives, and while true Reconciling and Stalled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

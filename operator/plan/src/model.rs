@@ -9,7 +9,7 @@
 //! revision some of them and a share of the requests; `objects` and `prune` turn that into writes;
 //! `drift` finds those that are needed. [`scale`] stands beside them: it is asked each second how many
 //! replicas the load calls for, whether or not anything else has changed; [`quota`] says to it for how
-//! many there is room.
+//! many there is room. [`objectives`] is asked likewise, whether the model keeps to what is asked of it.
 
 pub mod analysis;
 mod canonical;
@@ -27,6 +27,7 @@ mod labels;
 mod names;
 mod network_policy;
 mod next;
+pub mod objectives;
 mod objects;
 mod observed;
 mod outlook;

@@ -4,6 +4,8 @@
     reason = "helpers of tests are tests; clippy allows both in functions marked as such only"
 )]
 
+#[path = "properties/objectives.rs"]
+mod objectives;
 #[path = "properties/rollouts.rs"]
 mod rollouts;
 #[path = "properties/scripts.rs"]

@@ -11,6 +11,7 @@ mod gateway;
 mod reading;
 mod record;
 mod scaled;
+mod watched;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -199,6 +200,12 @@ impl Desk {
     /// The figures of up to `most` models, and all further ones added up.
     pub(super) fn figures(&self, most: usize) -> (Vec<(Key, Figures)>, Option<Figures>) {
         self.read(|reading, known| Some(reading.figures(known, most)))
+            .unwrap_or_default()
+    }
+
+    /// Whether models keep to their objectives: up to `most`, and whether all further ones do.
+    pub(super) fn met(&self, most: usize) -> (Vec<(Key, bool)>, Option<bool>) {
+        self.read(|reading, known| Some(reading.met(known, most)))
             .unwrap_or_default()
     }
 

@@ -66,13 +66,7 @@ impl Collector for Shown {
         let now = crate::context::tick((self.boottime)());
         gateways(&mut encoder, self.desk.standing(now))?;
         let (models, rest) = self.desk.figures(MODELS);
-        let rest = rest.map(|figures| {
-            let other = Key {
-                namespace: OTHER.to_owned(),
-                name: OTHER.to_owned(),
-            };
-            (other, figures)
-        });
+        let rest = rest.map(|figures| (other(), figures));
         let models: Vec<(Key, Figures)> = models.into_iter().chain(rest).collect();
         let help = "Requests that want to be worked on at once, the mean over the window";
         let demand = |figures: &Figures| thousandths(figures.demand_milli);
@@ -83,7 +77,22 @@ impl Collector for Shown {
         })?;
         let help = "Pods that serve";
         each(&mut encoder, ("ready", help), &models, |f| whole(f.ready))?;
-        limited(&mut encoder, &models)
+        limited(&mut encoder, &models)?;
+        let (models, rest) = self.desk.met(MODELS);
+        let rest = rest.map(|met| (other(), met));
+        let models: Vec<(Key, bool)> = models.into_iter().chain(rest).collect();
+        let help = "1 where the last window kept to spec.objectives, 0 where not; absent where nobody can tell";
+        each(&mut encoder, ("objective_met", help), &models, |met| {
+            whole((*met).into())
+        })
+    }
+}
+
+/// Stands for all models beyond those that have series of their own.
+fn other() -> Key {
+    Key {
+        namespace: OTHER.to_owned(),
+        name: OTHER.to_owned(),
     }
 }
 
@@ -105,11 +114,11 @@ fn gateways(encoder: &mut DescriptorEncoder<'_>, standing: Standing) -> Result<(
     Ok(())
 }
 
-fn each(
+fn each<F>(
     encoder: &mut DescriptorEncoder<'_>,
     (name, help): (&str, &str),
-    models: &[(Key, Figures)],
-    value: impl Fn(&Figures) -> f64,
+    models: &[(Key, F)],
+    value: impl Fn(&F) -> f64,
 ) -> Result<(), fmt::Error> {
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (key, figures) in models {

@@ -178,8 +178,13 @@ fn model() -> Guarded<ModelDeployment> {
         },
         "spec": {
             "model": {"source": {"configMap": {"name": "iris"}}}, "scaling": {"min": 0},
+            "objectives": {"errorRate": "1%"},
         },
         "status": {
+            "conditions": [{
+                "type": "WithinObjectives", "status": "True", "reason": "Met", "message": "0 %",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }],
             "trafficVersion": 4, "traffic": [{"revision": REVISION, "weight": 100}],
             "scaling": {"mode": "Automatic", "desired": 0, "since": "2026-01-01T00:00:00Z"},
         },
@@ -338,6 +343,8 @@ async fn a_gateway_is_read_and_a_wake_is_decided_at_once() {
         .say(&json!({"kind": "keys", "seq": 5, "used": ["k", "unknown"]}))
         .await;
     let line = r#"aimass_operator_desired{project="a",model="iris"} 1.0"#;
+    world.counts(line).await;
+    let line = r#"aimass_operator_objective_met{project="a",model="iris"} 1.0"#;
     world.counts(line).await;
     world
         .counts(r#"aimass_operator_signals_gateways{state="connected"} 1"#)

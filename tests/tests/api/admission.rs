@@ -363,6 +363,39 @@ fn of_rollouts() -> Vec<Row> {
     rows
 }
 
+/// The same of what is asked of a model that serves.
+fn of_objectives() -> Vec<Row> {
+    let at = "/spec/objectives";
+    vec![
+        ok(
+            at,
+            json!({"latencyP95": "1ms", "latencyP99": "10m", "errorRate": "0.5%", "window": "1h"}),
+        ),
+        ok(at, json!({"errorRate": "1%"})),
+        bad(
+            at,
+            json!({"window": "5m"}),
+            "at least one of errorRate, latencyP95, latencyP99 must be set",
+        ),
+        bad(
+            at,
+            json!({"latencyP95": "11m"}),
+            "must be between 1ms and 10m",
+        ),
+        bad(
+            at,
+            json!({"latencyP99": "0ms"}),
+            "must be between 1ms and 10m",
+        ),
+        bad(
+            at,
+            json!({"errorRate": "1%", "window": "59s"}),
+            "must be between 1m and 1h",
+        ),
+        bad(at, json!({"errorRate": "101%"}), "objectives.errorRate"),
+    ]
+}
+
 fn key() -> Value {
     json!({
         "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey", "metadata": {"name": "ana"},
@@ -570,6 +603,7 @@ async fn c26_each_rule_is_kept_and_broken_by_an_example() {
     let mut broken = check(models::model("iris", 1), rules()).await;
     broken.extend(check(models::model("iris", 1), of_scaling()).await);
     broken.extend(check(models::model("iris", 1), of_rollouts()).await);
+    broken.extend(check(models::model("iris", 1), of_objectives()).await);
     broken.extend(check(key(), of_keys()).await);
     broken.extend(check(plan(), of_plans()).await);
     // No rule without an example: each message of the schema was heard.

@@ -260,6 +260,8 @@ fn t12_every_reason_that_asks_for_something_says_what() {
         Reason::Waking,
         Reason::AllGateways,
         Reason::WithinLimits,
+        Reason::Met,
+        Reason::NoObjectives,
         Reason::FixedReplicas,
         Reason::Ready,
         Reason::Active,

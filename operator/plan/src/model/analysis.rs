@@ -11,6 +11,7 @@
 
 mod checks;
 mod counts;
+mod measured;
 mod question;
 mod tails;
 mod text;
@@ -18,6 +19,7 @@ mod verdict;
 
 pub use checks::{Checks, ErrorRate, Latency, Metric, Percent};
 pub use counts::{BUCKETS, Compared, Counts, Histogram};
+pub use measured::{Measured, asked, measure};
 pub use verdict::{CheckResult, CheckVerdict, Hold, Judgement, Verdict, Violation};
 
 use checks::Check;

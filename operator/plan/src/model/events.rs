@@ -32,6 +32,7 @@ pub fn events(before: &ModelDeploymentStatus, after: &ModelDeploymentStatus) -> 
     let further = [
         revision_created(before, after),
         weight_changed(before, after),
+        within_objectives(before, after),
         scaled(before, after),
     ];
     let further = further.into_iter().flatten();
@@ -153,6 +154,28 @@ fn weight_changed(
         reason: Reason::WeightChanged,
         kind: EventKind::Normal,
         note: bounded(&changes.join(", ")),
+    })
+}
+
+/// What cannot be told any more is no Event, nor is a model that is within its objectives from the start.
+fn within_objectives(
+    before: &ModelDeploymentStatus,
+    after: &ModelDeploymentStatus,
+) -> Option<EventRecord> {
+    let of = ConditionType::WithinObjectives;
+    let before = of.find(&before.conditions);
+    let now = of.find(&after.conditions)?;
+    let was = before.map_or("", |before| before.status.as_str());
+    let same = before.is_some_and(|before| before.reason == now.reason);
+    let kind = match now.status.as_str() {
+        "False" if !same => EventKind::Warning,
+        "True" if was == "False" => EventKind::Normal,
+        _ => return None,
+    };
+    Some(EventRecord {
+        reason: now.reason.parse().ok()?,
+        kind,
+        note: bounded(&now.message),
     })
 }
 

@@ -13,6 +13,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::objectives::Judged;
 use super::quota::Quota;
 
 /// Everything that `observe` saw of one ModelDeployment: facts, no judgement.
@@ -46,6 +47,8 @@ pub struct Signals {
     pub recommended: Option<Recommended>,
     /// Answers by revision over all gateways, since all of them obey the present `trafficVersion`.
     pub counts: BTreeMap<String, Counts>,
+    /// Whether the model keeps to its objectives; `None`: it has none, or no whole window was seen yet.
+    pub judged: Option<Judged>,
 }
 
 /// One gateway.

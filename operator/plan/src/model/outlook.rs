@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::analysis::CheckResult;
 use super::gateways::Routed;
+use super::objectives::Within;
 
 /// What was decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +51,8 @@ pub struct Decided {
     pub traffic: Vec<Weight>,
     /// How many gateways obey it.
     pub routed: Routed,
+    /// Whether the model keeps to its objectives.
+    pub within: Within,
     /// What keeps pods from getting ready, of the revision that matters most.
     pub failure: Option<RevisionFailure>,
     /// When time alone will change something.

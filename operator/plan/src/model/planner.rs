@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::facts;
 use super::gateways::Gateways;
 use super::history::{self, Known};
+use super::objectives::within;
 use super::objects::{Kept, Once, Policy, objects};
 use super::observed::{Observed, Platform, Pod, Signals};
 use super::outlook::{
@@ -154,6 +155,7 @@ pub fn plan(model: &ModelDeployment, observed: &Observed) -> Result<Plan, Reject
             .traffic
             .written(history.iter().map(|k| k.name.as_str())),
         routed,
+        within: within(valid.objectives.as_ref(), &observed.signals),
         failure,
         wake_at,
         url: names::url(&valid, observed.platform.gateway_url.as_deref()),

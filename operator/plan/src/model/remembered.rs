@@ -2,7 +2,7 @@
 //!
 //! Pure. Called by the planner. Read are `stable`, `traffic`, `trafficVersion` and `rollout`, and since
 //! when the condition `Routed` says what it says; all may be lost or forged, so what they name must
-//! exist. `size` reads `scaling` besides, nothing else of status is read.
+//! exist. `size` reads `scaling` besides, `objectives` its own condition; nothing else of status is read.
 
 use std::collections::BTreeMap;
 

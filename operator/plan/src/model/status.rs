@@ -11,6 +11,7 @@ mod rolled_out;
 mod routed;
 mod scaled;
 mod sums;
+mod within;
 
 use aimass_crds::ModelDeployment;
 use aimass_crds::labels;

@@ -7,6 +7,7 @@
 
 mod batching;
 mod fields;
+mod objectives;
 mod rejection;
 mod resources;
 mod rollout;
@@ -20,9 +21,11 @@ use std::time::Duration;
 use aimass_crds::ModelDeployment;
 use aimass_crds::model_deployment::{Engine, Runtime as WireRuntime, Toleration};
 
+use super::objectives::Objectives;
 use super::observed::Platform;
 
 pub(crate) use batching::Batching;
+pub(crate) use objectives::objectives;
 pub use rejection::Rejection;
 pub(crate) use resources::Resources;
 pub(crate) use rollout::{Analysis, Rollout, Strategy, Word};
@@ -64,6 +67,7 @@ pub(crate) struct Valid {
     pub(crate) automatic: Automatic,
     pub(crate) traffic: Traffic,
     pub(crate) rollout: Rollout,
+    pub(crate) objectives: Option<Objectives>,
 }
 
 /// Where the files are, with what acts on them.
@@ -142,6 +146,7 @@ pub(crate) fn valid(model: &ModelDeployment, platform: &Platform) -> Result<Vali
         automatic: scaling::automatic(spec.scaling.as_ref(), spec.traffic.as_ref())?,
         traffic: traffic::traffic(&spec.traffic.clone().unwrap_or_default())?,
         rollout: rollout::rollout(&spec.rollout.clone().unwrap_or_default())?,
+        objectives: spec.objectives.as_ref().map(objectives).transpose()?,
         name,
     })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use aimass_crds::ModelDeployment;
 use aimass_crds::model_deployment::Weight;
+use aimass_plan::model::objectives::Judged;
 use aimass_plan::model::quota::Quota;
 use aimass_plan::model::{
     Applied, Children, Counts, Decided, Desired, Gateway, Object, Observed, Outlook, Plan,
@@ -37,6 +38,8 @@ pub(crate) struct World {
     pub(crate) gateways: Option<BTreeMap<String, Obeying>>,
     /// How many pods the load calls for.
     pub(crate) recommended: Option<i32>,
+    /// What was found out about its objectives.
+    pub(crate) judged: Option<Judged>,
     /// How many pods there may be.
     pub(crate) quota: i32,
     /// What is answered by pods of a revision, with a restartToken, once all gateways obey.
@@ -75,6 +78,7 @@ impl World {
             gateway: Some("aimass-system".to_owned()),
             gateways: None,
             recommended: None,
+            judged: None,
             quota: i32::MAX,
             answers: nothing,
             version: 1,
@@ -143,6 +147,7 @@ impl World {
                 waking: false,
             }),
             counts: counts.collect(),
+            judged: self.judged.clone(),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Pure. Each method is one of `Desk`, which holds the lock and knows which models there are.
 
+mod shown;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -15,10 +17,10 @@ use aimass_plan::model::{Platform, Signals, scaling_rules};
 use jiff::Timestamp;
 
 use super::counting::Counting;
-use super::figures::{Figures, Standing};
 use super::gateway::Gateway;
 use super::record::Record;
 use super::scaled::{Around, Pods, Scaled};
+use super::watched::Watched;
 use crate::cache::Key;
 use crate::signals::endpoints::Live;
 use crate::signals::known::{Known, Uid};
@@ -49,6 +51,7 @@ struct Model {
     counting: Counting,
     /// `None` where the load decides nothing, or nobody has looked yet.
     scaled: Option<Scaled>,
+    watched: Watched,
     /// What the last plan saw of the gateways, in short.
     shown: Option<u64>,
     /// Revisions without weight on which the last plan saw requests.
@@ -204,7 +207,13 @@ impl Reading {
         (now, time): (Tick, Timestamp),
     ) -> bool {
         let records = RECORDS / self.models.len().max(1);
+        let is_heard = self.is_heard(now);
         let kept = self.models.entry(Arc::clone(uid)).or_default();
+        kept.watched.respec(model, now);
+        let is_judged = is_heard && kept.watched.look(now);
+        if !is_heard {
+            kept.watched.skip();
+        }
         if !kept
             .scaled
             .as_ref()
@@ -216,10 +225,6 @@ impl Reading {
                 (Some(rules), scaled) => *scaled = Some(Scaled::new(model, rules, pods, now)),
             }
         }
-        let Some(scaled) = &mut kept.scaled else {
-            self.awake.remove(uid);
-            return false;
-        };
         let around = Around {
             coverage: &self.coverage,
             pods,
@@ -227,11 +232,13 @@ impl Reading {
             time,
             records,
         };
-        let is_news = scaled.decide(around, now);
-        if scaled.rests(now) {
+        let scaled = kept.scaled.as_mut();
+        let is_scaled = scaled.is_some_and(|scaled| scaled.decide(around, now));
+        let mut scaled = kept.scaled.iter();
+        if kept.watched.rests() && scaled.all(|scaled| scaled.rests(now)) {
             self.awake.remove(uid);
         }
-        is_news
+        is_scaled || is_judged
     }
 
     /// Models of the namespace whose number a quota limits.
@@ -271,6 +278,7 @@ impl Reading {
             gateways,
             recommended: kept.scaled.as_ref().and_then(Scaled::recommended),
             counts: kept.counting.of(version),
+            judged: kept.watched.judged(),
         }
     }
 
@@ -283,37 +291,10 @@ impl Reading {
         Some(scaled.records.newest_first())
     }
 
-    pub(super) fn figures(
-        &self,
-        known: &Known,
-        most: usize,
-    ) -> (Vec<(Key, Figures)>, Option<Figures>) {
-        let (mut own, mut rest) = (Vec::new(), None);
-        for (uid, model) in &self.models {
-            let last = model.scaled.as_ref().and_then(Scaled::last);
-            let (Some(last), Some((_, key))) = (last, known.get(uid)) else {
-                continue;
-            };
-            let figures = Figures::of(last);
-            if own.len() < most {
-                own.push((key.clone(), figures));
-            } else {
-                rest = Some(rest.unwrap_or(Figures::default()).and(figures));
-            }
-        }
-        (own, rest)
-    }
-
-    pub(super) fn standing(&self, now: Tick) -> Standing {
-        let count = |is: &dyn Fn(&Gateway) -> bool| {
-            let gateways = self.gateways.values();
-            gateways.filter(|gateway| is(gateway)).count()
-        };
-        Standing {
-            live: self.gateways.len(),
-            connected: count(&|gateway| gateway.connected),
-            silent: count(&|gateway| gateway.silent(now)),
-        }
+    /// Whether every gateway speaks, and there is one.
+    fn is_heard(&self, now: Tick) -> bool {
+        let mut gateways = self.gateways.values();
+        !self.gateways.is_empty() && gateways.all(|gateway| !gateway.silent(now))
     }
 
     /// What one gateway's report says of one model; whether a plan would see something else now.
@@ -327,6 +308,7 @@ impl Reading {
         let model = self.models.entry(Arc::clone(uid)).or_default();
         for load in &seen.revisions {
             model.counting.add(before, seen.traffic_version, load);
+            model.watched.add(load, now);
             if let Some(scaled) = &mut model.scaled {
                 scaled.add(span, load, now);
             }

@@ -1,5 +1,7 @@
 //! What is known of several gateways at once, and what follows from it. Time is a number here.
 
+mod objectives;
+
 use aimass_crds::signals::{Load, Seen, Taken};
 use aimass_plan::model::quota::{self, Need, Quota, Room};
 use aimass_plan::model::{Gateway, Recommended};

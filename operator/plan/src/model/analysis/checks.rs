@@ -114,7 +114,7 @@ impl Metric {
     }
 
     /// Whether errors are counted; otherwise slow answers are.
-    pub(super) const fn is_error(self) -> bool {
+    pub(crate) const fn is_error(self) -> bool {
         matches!(self, Self::ErrorRate | Self::ErrorRateIncrease)
     }
 

@@ -80,6 +80,15 @@ impl Question {
         }
     }
 
+    /// Whether the limit is exceeded, by chance or not. `None` for one that is relative to a stable
+    /// revision: that is asked of [`Self::violated`] alone.
+    pub(super) fn exceeds(&self) -> Option<bool> {
+        match self.against {
+            Against::Limit(share) => Some(self.new.exceeds(share)),
+            Against::Stable(_) | Against::Quantile(_) => None,
+        }
+    }
+
     /// The probability of what was counted if nothing were wrong, if that is below `alpha` and the
     /// limit is exceeded. `None` too with fewer requests than are ever judged.
     pub(super) fn violated(&self, alpha: Alpha) -> Option<Probability> {

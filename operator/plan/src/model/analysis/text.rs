@@ -23,24 +23,36 @@ pub(super) fn compact(figure: Option<&Figure>) -> String {
     })
 }
 
+/// `errorRate 4.1 % of 193`
+pub(super) fn measured(check: &Check, question: &Question) -> String {
+    let seen = seen(question.shown.0.as_ref(), question.new);
+    format!("{} {seen}", check.metric.quantity())
+}
+
+/// `errorRate 1 %`
+pub(super) fn asked(check: &Check) -> String {
+    let limit = spaced(&limit(check.bound));
+    format!("{} {limit}", check.metric.quantity())
+}
+
 /// `errorRate 4.1 % of 193, stable 0.3 % of 3,610, limit +1 %, p = 3e-6`
 pub(super) fn sentence(check: &Check, question: &Question, chance: Probability) -> String {
-    let seen = |figure: &Option<Figure>, sample: Sample| {
-        let figure = figure.as_ref().map_or_else(String::new, spaced);
-        format!("{figure} of {}", grouped(sample.answers))
-    };
-    let (new, stable) = &question.shown;
+    let stable = question.shown.1.as_ref();
     let stable = question
         .stable
         .filter(|sample| sample.answers > 0)
         .map(|sample| format!(", stable {}", seen(stable, sample)))
         .unwrap_or_default();
+    let limit = spaced(&limit(check.bound));
     format!(
-        "{} {}{stable}, limit {}, p {chance}",
-        check.metric.quantity(),
-        seen(new, question.new),
-        spaced(&limit(check.bound)),
+        "{}{stable}, limit {limit}, p {chance}",
+        measured(check, question)
     )
+}
+
+fn seen(figure: Option<&Figure>, sample: Sample) -> String {
+    let figure = figure.map_or_else(String::new, spaced);
+    format!("{figure} of {}", grouped(sample.answers))
 }
 
 /// A limit as it was asked for.

@@ -150,3 +150,30 @@ fn what_the_load_calls_for_is_told_with_its_reason() {
         &[(Reason::NoSignals, EventKind::Warning)],
     );
 }
+
+#[test]
+fn objectives_that_are_not_met_are_a_warning_and_met_again_is_told() {
+    let rows = |status, reason| [("WithinObjectives", status, reason)];
+    let met = rows("True", "Met");
+    let errors = rows("False", "ErrorRateAboveObjective");
+    let slow = rows("False", "LatencyAboveObjective");
+    let unknown = rows("Unknown", "NoTraffic");
+    let warning = |reason| [(reason, EventKind::Warning)];
+    for before in [&[][..], &met, &unknown, &slow] {
+        check(before, &errors, &warning(Reason::ErrorRateAboveObjective));
+    }
+    check(&met, &slow, &warning(Reason::LatencyAboveObjective));
+    check(&errors, &met, &[(Reason::Met, EventKind::Normal)]);
+    check(&errors, &errors, &[]);
+    for before in [&[][..], &met, &unknown] {
+        check(before, &met, &[]);
+    }
+    for after in [
+        unknown,
+        rows("Unknown", "NoSignals"),
+        rows("Unknown", "NoGateway"),
+        rows("Unknown", "NoObjectives"),
+    ] {
+        check(&errors, &after, &[]);
+    }
+}

@@ -35,6 +35,7 @@ fn signals(recommended: Option<i32>) -> Signals {
             waking: false,
         }),
         counts: std::collections::BTreeMap::default(),
+        judged: None,
     }
 }
 

@@ -72,6 +72,7 @@ pub(super) fn failed(
     }
     made.keep(ConditionType::Scaled);
     made.keep(ConditionType::Routed);
+    made.keep(ConditionType::WithinObjectives);
     let stalled = matches!(
         reason,
         Reason::InvalidSpec | Reason::Undecodable | Reason::NameConflict | Reason::ApplyRefused

@@ -12,6 +12,7 @@ use super::rolled_out::rolled_out;
 use super::routed::routed;
 use super::scaled::scaled;
 use super::sums::Sums;
+use super::within::within;
 use crate::conditions::Conditions;
 use crate::model::outlook::{Accepted, Decided, Progress};
 
@@ -26,6 +27,10 @@ pub(super) fn all(
 ) -> Vec<Condition> {
     let said = made.before(ConditionType::Scaled);
     let scaled = scaled(decided, sums, before.zip(said));
+    let within = within(
+        &decided.within,
+        made.before(ConditionType::WithinObjectives),
+    );
     let applied = (
         ConditionStatus::True,
         Reason::UpToDate,
@@ -38,6 +43,7 @@ pub(super) fn all(
         (ConditionType::RolledOut, rolled_out(decided, sums)),
         (ConditionType::Scaled, scaled),
         (ConditionType::Routed, routed(&decided.routed)),
+        (ConditionType::WithinObjectives, within),
     ];
     for (of, (status, reason, message)) in &says {
         made.set(*of, *status, *reason, message);

@@ -9,6 +9,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStatus};
 use super::*;
 use crate::model::analysis::Metric;
 use crate::model::gateways::Routed;
+use crate::model::objectives::{Standing, Within};
 use crate::model::observed::Children;
 use crate::model::outlook::{Accepted, PodFailure, Progress, RevisionFailure, Wait};
 
@@ -68,6 +69,7 @@ fn decided(progress: Progress, desired: i32) -> Decided {
             want: 2,
             version: 7,
         },
+        within: Within::NotAsked,
         failure: None,
         wake_at: None,
     }
@@ -143,6 +145,7 @@ fn what_serves_is_ready_and_at_rest() {
             "RolledOut=True/Complete",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
         ],
     );
     check(
@@ -155,6 +158,7 @@ fn what_serves_is_ready_and_at_rest() {
             "RolledOut=True/Complete",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/Degraded",
         ],
     );
@@ -168,6 +172,7 @@ fn what_serves_is_ready_and_at_rest() {
             "RolledOut=True/Complete",
             "Scaled=True/AtZero",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
         ],
     );
     let mut suspended = decided(Progress::Suspended, 0);
@@ -182,6 +187,7 @@ fn what_serves_is_ready_and_at_rest() {
             "RolledOut=False/Suspended",
             "Scaled=True/AtZero",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
         ],
     );
 }
@@ -218,6 +224,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/Starting",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/Starting",
         ],
     );
@@ -232,6 +239,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/Failed",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Stalled=True/Failed",
         ],
     );
@@ -249,6 +257,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/WaitingForCapacity",
             "Scaled=False/QuotaExceeded",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/WaitingForCapacity",
         ],
     );
@@ -270,6 +279,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/ConfigMapNotFound",
         ],
     );
@@ -283,6 +293,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/ConfigMapNotFound",
         ],
     );
@@ -300,6 +311,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/Forbidden",
         ],
     );
@@ -313,6 +325,7 @@ fn what_does_not_serve_says_why() {
             "RolledOut=False/RolledBack",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Stalled=True/RolledBack",
         ],
     );
@@ -396,6 +409,7 @@ fn a_failure_of_ours_leaves_alone_what_is_known() {
             "RolledOut=True/Complete",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Reconciling=True/ApiUnavailable"
         ]
     );
@@ -408,6 +422,7 @@ fn a_failure_of_ours_leaves_alone_what_is_known() {
             "RolledOut=False/NotAccepted",
             "Scaled=True/FixedReplicas",
             "Routed=True/AllGateways",
+            "WithinObjectives=Unknown/NoObjectives",
             "Stalled=True/InvalidSpec"
         ]
     );
@@ -616,6 +631,96 @@ fn what_gateways_obey_is_a_condition_and_a_number() {
     assert_eq!(of(true, 2, 3), says("Routed=False/GatewaysLagging"));
     assert_eq!(of(true, 0, 0), says("Routed=Unknown/NoGateway"));
     assert_eq!(of(false, 0, 0), says("Routed=Unknown/NoGateway"));
+}
+
+/// What the condition says of `within`, after what `before` said of it: status, reason, message.
+fn objectives(within: Within, before: Option<&ModelDeploymentStatus>) -> ModelDeploymentStatus {
+    let mut decided = decided(Progress::Complete, 1);
+    decided.within = within;
+    let mut model = model();
+    model.status = before.cloned();
+    let applied = applied(decided, 1);
+    let once = status(&model, Ok(&applied), at(100));
+    model.status = Some(once.clone());
+    assert_eq!(status(&model, Ok(&applied), at(900)), once, "a fixed point");
+    once
+}
+
+fn of_objectives(status: &ModelDeploymentStatus) -> (&str, &str, &str) {
+    let of = ConditionType::WithinObjectives;
+    let said = of.find(&status.conditions).unwrap();
+    (&said.status, &said.reason, &said.message)
+}
+
+fn judged(standing: Standing, figures: &str) -> Within {
+    let ask = "; objectives: errorRate 1 % over 5m".to_owned();
+    Within::Judged {
+        standing,
+        message: format!("{figures}{ask}"),
+        ask,
+    }
+}
+
+fn awaited(silent: bool) -> Within {
+    Within::Awaited {
+        message: "nothing to judge by".to_owned(),
+        silent,
+    }
+}
+
+#[test]
+fn objectives_are_a_condition_whose_figures_are_those_of_its_last_change() {
+    let met = objectives(judged(Standing::Met, "0.1 %"), None);
+    let message = "0.1 %; objectives: errorRate 1 % over 5m";
+    assert_eq!(of_objectives(&met), ("True", "Met", message));
+    // a new leader has seen other figures
+    let still = objectives(judged(Standing::Met, "0.2 %"), Some(&met));
+    assert_eq!(still, met);
+    let above = objectives(judged(Standing::ErrorRateAbove, "4 %"), Some(&met));
+    let message = "4 %; objectives: errorRate 1 % over 5m";
+    let said = ("False", "ErrorRateAboveObjective", message);
+    assert_eq!(of_objectives(&above), said);
+    let slow = objectives(judged(Standing::LatencyAbove, "2 s"), Some(&above));
+    let message = "2 s; objectives: errorRate 1 % over 5m";
+    let said = ("False", "LatencyAboveObjective", message);
+    assert_eq!(of_objectives(&slow), said);
+    // another spec: its figures are said, even if nothing else has changed
+    let other = Within::Judged {
+        standing: Standing::Met,
+        message: "0.3 %; objectives: errorRate 2 % over 5m".to_owned(),
+        ask: "; objectives: errorRate 2 % over 5m".to_owned(),
+    };
+    let other = objectives(other, Some(&met));
+    let message = "0.3 %; objectives: errorRate 2 % over 5m";
+    assert_eq!(of_objectives(&other), ("True", "Met", message));
+}
+
+#[test]
+fn what_is_not_known_of_objectives_stays_as_it_was() {
+    let few = ("Unknown", "NoTraffic", "nothing to judge by");
+    let fresh = objectives(awaited(false), None);
+    assert_eq!(of_objectives(&fresh), few);
+    let silent = objectives(awaited(true), None);
+    let message = "no gateway says what became of requests: nothing can be judged";
+    assert_eq!(of_objectives(&silent), ("Unknown", "NoSignals", message));
+    assert_eq!(
+        of_objectives(&objectives(awaited(false), Some(&silent))),
+        few
+    );
+    assert_eq!(of_objectives(&objectives(awaited(true), Some(&fresh))), few);
+    for standing in [Standing::Met, Standing::ErrorRateAbove] {
+        let known = objectives(judged(standing, "4 %"), None);
+        for silent in [true, false] {
+            assert_eq!(objectives(awaited(silent), Some(&known)), known);
+        }
+        let none = objectives(Within::NobodyCounts, Some(&known));
+        let message = "no gateway is installed: nobody counts requests";
+        assert_eq!(of_objectives(&none), ("Unknown", "NoGateway", message));
+        let none = objectives(Within::NotAsked, Some(&known));
+        let message = "spec.objectives is not set: nothing is asked of the model";
+        assert_eq!(of_objectives(&none), ("Unknown", "NoObjectives", message));
+        assert_eq!(of_objectives(&objectives(awaited(false), Some(&none))), few);
+    }
 }
 
 #[track_caller]

@@ -478,3 +478,48 @@ fn onnxruntime_needs_an_image_with_it() {
         assert_eq!(valid(&other, &none).unwrap().runtime.image, "s:1");
     }
 }
+
+#[test]
+fn objectives_say_something_and_within_their_ranges() {
+    let at = "/spec/objectives";
+    check(
+        at,
+        json!({"window": "5m"}),
+        &Rejection::Incomplete {
+            path: "spec.objectives",
+            needs: "at least one of errorRate, latencyP95, latencyP99",
+        },
+    );
+    let range = |path, (min, max), value: &str| Rejection::Range {
+        path,
+        min,
+        max,
+        value: value.to_owned(),
+    };
+    let latency = ("1ms", "10m");
+    check(
+        at,
+        json!({"latencyP95": "0ms"}),
+        &range("spec.objectives.latencyP95", latency, "0ms"),
+    );
+    check(
+        at,
+        json!({"latencyP99": "11m"}),
+        &range("spec.objectives.latencyP99", latency, "11m"),
+    );
+    check(
+        at,
+        json!({"errorRate": "101%"}),
+        &range("spec.objectives.errorRate", ("0%", "100%"), "101%"),
+    );
+    check(
+        at,
+        json!({"errorRate": "1%", "window": "59s"}),
+        &range("spec.objectives.window", ("1m", "1h"), "59s"),
+    );
+    let good = with(at, json!({"errorRate": "0%", "window": "1h"}));
+    let objectives = valid(&good, &platform()).unwrap().objectives.unwrap();
+    assert_eq!(objectives.window, Duration::from_secs(3600));
+    let error_rate = objectives.checks.error_rate.unwrap().max.unwrap();
+    assert_eq!(error_rate.hundredths, 0);
+}
