@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask test <lane> [--plan P] [--seed N] [--keep]` sets these.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where the lane's cluster is, and what to replay.
 #[derive(Clone, Debug, Default)]
@@ -59,9 +59,17 @@ impl Args {
     }
 }
 
-/// The folder of the repository.
+/// The folder of the repository: the one in which cargo runs this program. The one in which it was built may be another
+/// checkout, which shares the output folder.
 #[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one file of this crate that reads the environment"
+)]
 pub fn repository() -> PathBuf {
-    let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-    crate_folder.parent().unwrap_or(crate_folder).to_owned()
+    let run_in = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let of_crate = run_in.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let mut above = of_crate.ancestors();
+    let root = above.find(|folder| folder.join("Cargo.lock").is_file());
+    root.unwrap_or(&of_crate).to_owned()
 }

@@ -30,6 +30,16 @@ pub(crate) struct Places {
         global = true
     )]
     home: PathBuf,
+    /// The folder of this tool's crate, as cargo says when it runs it: the one from when it was built may be that of another
+    /// checkout, which shares the output folder
+    #[arg(
+        long,
+        env = "CARGO_MANIFEST_DIR",
+        hide = true,
+        default_value = env!("CARGO_MANIFEST_DIR"),
+        global = true
+    )]
+    crate_folder: PathBuf,
     /// The caller's own search path, which `cluster env` extends
     #[arg(long, env = "PATH", hide = true, default_value = "", global = true)]
     search_path: String,
@@ -39,7 +49,7 @@ impl Places {
     /// The folder of the repository.
     #[must_use]
     pub(crate) fn repository(&self) -> PathBuf {
-        let of_crate = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let of_crate = &self.crate_folder;
         of_crate.parent().unwrap_or(of_crate).to_owned()
     }
 

@@ -1,4 +1,4 @@
-//! `aimass key list`: the keys of a namespace as a table. [`table`] is pure.
+//! `aimass key list`: the keys of a namespace as a table. [`table()`] is pure.
 
 use aimass_chassis::clock;
 use aimass_crds::condition::ConditionType;

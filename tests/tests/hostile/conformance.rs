@@ -1,7 +1,9 @@
 //! The conformance tables over a socket: one process for each model, a connection for each case.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use aimass_tests::args::repository;
 
 use crate::cases::{self, Case};
 use crate::process::Server;
@@ -52,5 +54,5 @@ fn start(model: &str, strict: bool) -> Server {
 
 /// A model of the server's test data.
 fn twin(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../server/testdata/twins/{name}.onnx"))
+    repository().join(format!("server/testdata/twins/{name}.onnx"))
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aimass_tests::args::repository;
+
 use crate::wire;
 
 /// A running `aimass-server`; killed and reaped when dropped.
@@ -129,7 +131,7 @@ impl Drop for Server {
 
 /// A model of `examples/`, by the name of its folder.
 pub(crate) fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/{name}/{name}.onnx"))
+    repository().join(format!("examples/{name}/{name}.onnx"))
 }
 
 /// The server binary lies beside the folder of the test binaries.
