@@ -12,7 +12,7 @@ use aimass_tests::{eventually, models};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::Instant;
 
 use crate::world::{doubled, gated, hundred_a_second, serve, turn};
