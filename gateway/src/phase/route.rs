@@ -4,7 +4,7 @@
 //! only: the raw path is matched once, by the protocols' own parsers, and what could be read in two ways is refused. No byte
 //! of the path goes on: what a pod is asked is written anew, from what was understood.
 //!
-//! Every route of [`parse`] is one of a model, and a pod answers it. The protocols' other routes are [`own`]: which models a
+//! Every route of [`parse`] is one of a model, and a pod answers it. The protocols' other routes are [`own()`]: which models a
 //! caller may call no pod knows, and `/v2` and `/v2/health/*` speak of the server, which is the gateway here. A WebSocket ends
 //! here, and its messages come back as requests.
 
