@@ -34,8 +34,9 @@ pub(crate) async fn turn() -> MutexGuard<'static, ()> {
 /// the same numbers each time.
 pub(crate) async fn doubled(caller: Caller, number: usize) -> Result<(), String> {
     let scattered = u64::try_from(number).unwrap_or_default();
-    let scattered = scattered.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-    let number = u8::try_from(scattered % 100).unwrap_or_default();
+    let scattered = scattered.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let scattered = (scattered ^ (scattered >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = u8::try_from((scattered >> 32) % 100).unwrap_or_default();
     let body = json!({"instances": [[number]]});
     let reply = caller.post("/v1/models/iris:predict", &body).await?;
     if reply.status != 200 {
