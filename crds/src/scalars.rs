@@ -10,6 +10,29 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::quantity::Amount;
 
+/// The schema of a text: at most so many characters, of this form.
+macro_rules! text {
+    ($kind:ident, $most:literal, $pattern:literal) => {
+        impl JsonSchema for $kind {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($kind).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({
+                    "type": "string",
+                    "maxLength": $most,
+                    "pattern": $pattern,
+                })
+            }
+        }
+    };
+}
+
 /// A length of time with its unit: `250ms`, `30s`, `10m`, `24h`. One number, one unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -35,23 +58,7 @@ impl Duration {
     }
 }
 
-impl JsonSchema for Duration {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Duration".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "maxLength": 8,
-            "pattern": r"^(0|[1-9][0-9]{0,5})(ms|s|m|h)$",
-        })
-    }
-}
+text!(Duration, 8, r"^(0|[1-9][0-9]{0,5})(ms|s|m|h)$");
 
 /// An amount with an optional suffix, as in a container's resources: `500m`, `2`, `512Mi`.
 ///
@@ -134,23 +141,7 @@ impl Percent {
     }
 }
 
-impl JsonSchema for Percent {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Percent".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "maxLength": 7,
-            "pattern": r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$",
-        })
-    }
-}
+text!(Percent, 7, r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$");
 
 /// How much more, in percent of what it is compared with: `20%`, up to `9999%`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,23 +157,7 @@ impl Increase {
     }
 }
 
-impl JsonSchema for Increase {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Increase".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "maxLength": 8,
-            "pattern": r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,2})?%$",
-        })
-    }
-}
+text!(Increase, 8, r"^(0|[1-9][0-9]{0,3})(\.[0-9]{1,2})?%$");
 
 /// `12.5%` as 1250: at most four digits before the point and two behind it.
 fn hundredths(text: &str) -> Option<u32> {

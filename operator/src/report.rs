@@ -1,15 +1,13 @@
 //! Writes the status of an object, if it changed, and publishes Events about what changed.
 //!
-//! Writes only, and only `/status` and Events. Called by each kind's `reconcile` at every exit.
+//! Writes only, and only `/status`; Events by [`crate::event`]. Called by each kind's `reconcile` at every exit.
 
 use aimass_crds::{APIKey, ModelDeployment, ModelDeploymentStatus, UsagePlan};
-use aimass_plan::event::{EventKind, EventRecord};
+use aimass_plan::event::EventRecord;
 use aimass_plan::{key, model, usage_plan};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::api::events::v1;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams, PostParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::error_boundary::InvalidObject;
 use kube::core::object::HasStatus;
 use kube::runtime::controller::Action;
@@ -17,15 +15,13 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::apply::MANAGER;
 use crate::context::{Context, resource_of};
 use crate::error::{Cause, Error, cause, said, shorten};
+use crate::event::publish;
 use crate::watch::Subject;
-
-/// Who publishes, in the words of the Events API.
-const CONTROLLER: &str = "aimass.dev/operator";
 
 /// A kind whose status is reported.
 pub(crate) trait Reported: Subject + HasStatus {
@@ -151,52 +147,6 @@ fn tolerate<K: Reported>(name: &str, error: kube::Error) -> Result<(), Error> {
             name: name.to_owned(),
             source: Box::new(error),
         }),
-    }
-}
-
-/// Publishes one Event, or logs why not.
-async fn publish<K: Reported>(ctx: &Context, object: &K, event: EventRecord) {
-    let uid = object.uid().unwrap_or_default();
-    let EventRecord { kind, reason, note } = event;
-    if !ctx.published.may(&uid, reason.as_str(), ctx.boottime()) {
-        return;
-    }
-    let kind = match kind {
-        EventKind::Normal => "Normal",
-        EventKind::Warning => "Warning",
-    };
-    // The Events API wants those of objects without a namespace there.
-    let namespace = object.namespace().unwrap_or_else(|| "default".to_owned());
-    let event = v1::Event {
-        metadata: ObjectMeta {
-            // A prefix must be a name but for a dash at its end.
-            generate_name: Some(format!("{}-", object.name_any())),
-            namespace: Some(namespace.clone()),
-            ..ObjectMeta::default()
-        },
-        regarding: Some(ObjectReference {
-            resource_version: None,
-            ..object.object_ref(&())
-        }),
-        event_time: Some(MicroTime(ctx.now())),
-        reporting_controller: Some(CONTROLLER.to_owned()),
-        reporting_instance: Some(ctx.identity.clone()),
-        action: Some("Reconcile".to_owned()),
-        type_: Some(kind.to_owned()),
-        reason: Some(reason.as_str().to_owned()),
-        note: Some(shorten(&note)),
-        ..v1::Event::default()
-    };
-    let api = ctx.api::<v1::Event>(&namespace);
-    if let Err(error) = api.create(&PostParams::default(), &event).await {
-        warn!(
-            object.kind = &*K::kind(&()),
-            object.name = object.name_any(),
-            object.namespace = namespace,
-            event.reason = reason.as_str(),
-            error = said(&error),
-            "failed to publish an event"
-        );
     }
 }
 

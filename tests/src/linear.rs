@@ -46,25 +46,25 @@ pub fn scaled(name: &str, scaling: &Value) -> Value {
     model
 }
 
-/// Asks a model for the double of `number`, of which the last two digits count.
+/// Asks a model for the double of a number below [`NUMBERS`]: which one, `request` says.
 ///
 /// # Errors
 /// What went wrong before there was an answer.
-pub async fn ask(caller: &Caller, model: &str, number: usize) -> Result<Reply, String> {
-    let body = json!({"instances": [[within(number)]]});
+pub async fn ask(caller: &Caller, model: &str, request: usize) -> Result<Reply, String> {
+    let body = json!({"instances": [[within(request)]]});
     let path = format!("/v1/models/{model}:predict");
     caller.post(&path, &body).await
 }
 
-/// Complains unless the answer is the double of `number`.
+/// Complains unless the answer is the double of the number that `request` asked for.
 ///
 /// # Errors
 /// What it is.
-pub fn check(reply: &Reply, number: usize) -> Result<(), String> {
+pub fn check(reply: &Reply, request: usize) -> Result<(), String> {
     if reply.status != StatusCode::OK {
         return Err(format!("{}: {}", reply.status, reply.text()));
     }
-    let wanted = 2.0 * f64::from(within(number));
+    let wanted = 2.0 * f64::from(within(request));
     let json = reply.json();
     match json.pointer("/predictions/0/0").and_then(Value::as_f64) {
         Some(answer) if (answer - wanted).abs() < 0.5 => Ok(()),
@@ -76,9 +76,9 @@ pub fn check(reply: &Reply, number: usize) -> Result<(), String> {
 ///
 /// # Errors
 /// What went wrong.
-pub async fn doubled(caller: Caller, number: usize) -> Result<(), String> {
-    let reply = ask(&caller, "iris", number).await?;
-    check(&reply, number)
+pub async fn doubled(caller: Caller, request: usize) -> Result<(), String> {
+    let reply = ask(&caller, "iris", request).await?;
+    check(&reply, request)
 }
 
 /// A model that looks up the double of a number in a table of so many rows.
@@ -121,8 +121,16 @@ pub fn shares(object: &DynamicObject) -> Vec<(String, i64)> {
         .collect()
 }
 
-fn within(number: usize) -> u16 {
-    u16::try_from(number % usize::from(NUMBERS)).unwrap_or_default()
+/// Which number is asked for, by the number of the request; but not in that order: gateways share
+/// requests out by turns of a hundred, and a revision would get the same numbers each time.
+fn within(request: usize) -> u16 {
+    // a step of SplitMix64
+    let mut bits = (request as u64)
+        .wrapping_add(1)
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    u16::try_from((bits ^ (bits >> 31)) % u64::from(NUMBERS)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -141,13 +149,24 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_the_double_of_the_last_two_digits_or_it_is_wrong() {
+    fn an_answer_is_the_double_of_the_number_asked_for_or_it_is_wrong() {
         let answer = |body| reply(StatusCode::OK, body);
-        assert_eq!(check(&answer(r#"{"predictions": [[14.0]]}"#), 707), Ok(()));
+        let right = format!(r#"{{"predictions": [[{}]]}}"#, 2 * within(7));
+        let right: &'static str = right.leak();
+        assert_eq!(check(&answer(right), 7), Ok(()));
         for wrong in [r#"{"predictions": [[15.0]]}"#, "{}", "no JSON"] {
             assert!(check(&answer(wrong), 7).is_err(), "{wrong}");
         }
         let refused = reply(StatusCode::BAD_REQUEST, "out of range");
         assert!(check(&refused, 7).unwrap_err().contains("out of range"));
+    }
+    #[test]
+    fn numbers_come_in_no_order_whatever_turn_of_a_hundred_somebody_has() {
+        let numbers: Vec<u16> = (0..10_000).map(within).collect();
+        let high = |numbers: &mut dyn Iterator<Item = &u16>| numbers.filter(|n| **n >= 90).count();
+        let of_all = high(&mut numbers.iter());
+        assert!((900..1100).contains(&of_all), "{of_all}");
+        let of_a_turn = high(&mut numbers.iter().step_by(100));
+        assert!((2..25).contains(&of_a_turn), "{of_a_turn}");
     }
 }

@@ -40,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// # Errors
 /// The cluster refuses something, or is not Ready in time.
 pub async fn figures(setting: &Setting, count: usize) -> anyhow::Result<Vec<Row>> {
+    load::define(&setting.client).await?;
     let namespace = load::namespace(&setting.client, "bench-objects").await?;
     let account = account::create(setting, &namespace).await?;
     let mut rows = Vec::new();

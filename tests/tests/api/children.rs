@@ -17,7 +17,14 @@ use serde_json::{Value, json};
 /// Restored so soon: 2 s of promise, and as much for a busy machine.
 const SOON: Duration = Duration::from_secs(4);
 
-async fn serving(cluster: &Cluster, test: &str) -> Run {
+/// A model that serves, and how its objects are when nothing happens: the one state that each harm
+/// must lead back to. Taken once, since a status may lag behind a child that was put right.
+struct Rest {
+    run: Run,
+    state: normal::Normal,
+}
+
+async fn serving(cluster: &Cluster, test: &str) -> Rest {
     let mut run = Run::start(cluster, test, Default::default()).await;
     models::apply(&run.ns, &models::model("iris", 2))
         .await
@@ -38,7 +45,15 @@ async fn serving(cluster: &Cluster, test: &str) -> Run {
     run.silence(Duration::from_secs(10))
         .await
         .expect("it rests");
-    run
+    let state = state(&run.ns).await.expect("the namespace can be read");
+    Rest { run, state }
+}
+
+async fn state(ns: &Namespace) -> Result<normal::Normal, String> {
+    let objects = normal::objects(&ns.client, &ns.name)
+        .await
+        .map_err(|e| e.to_string())?;
+    Ok(normal::normal(&ns.name, &objects))
 }
 
 /// Names of our children of one kind.
@@ -62,7 +77,7 @@ where
 }
 
 /// Does `harm` to every child of one kind, and waits until the objects are as they were.
-async fn undone<K>(run: &Run, what: &str, harm: Option<Value>)
+async fn undone<K>(rest: &Rest, what: &str, harm: Option<Value>)
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>
         + Clone
@@ -70,14 +85,7 @@ where
         + serde::de::DeserializeOwned,
     K::DynamicType: Default,
 {
-    let ns = &run.ns;
-    let state = || async {
-        let objects = normal::objects(&ns.client, &ns.name)
-            .await
-            .map_err(|e| e.to_string())?;
-        Ok::<_, String>(normal::normal(&ns.name, &objects))
-    };
-    let before = state().await.expect("the namespace can be read");
+    let ns = &rest.run.ns;
     let names = ours::<K>(ns).await;
     assert!(!names.is_empty(), "no child to harm: {what}");
     let api: Api<K> = ns.api();
@@ -94,7 +102,8 @@ where
         };
         harmed.unwrap_or_else(|e| panic!("{what} on {name}: {e}"));
         let look = || async {
-            let differences = normal::differences(&before, &state().await?, &Default::default());
+            let differences =
+                normal::differences(&rest.state, &state(ns).await?, &Default::default());
             if differences.is_empty() {
                 Ok(())
             } else {
@@ -120,47 +129,47 @@ fn patch(harm: &Value) -> Patch<Value> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c23_a_child_that_is_edited_is_restored() {
     let cluster = Cluster::connect().await;
-    let run = serving(&cluster, "c23-edited").await;
+    let rest = serving(&cluster, "c23-edited").await;
     let replicas = json!({"spec": {"replicas": 7}});
-    undone::<Deployment>(&run, "replicas", Some(replicas)).await;
+    undone::<Deployment>(&rest, "replicas", Some(replicas)).await;
     let ports = json!([{"op": "replace", "path": "/spec/ports/0/targetPort", "value": 1}]);
-    undone::<Service>(&run, "a port", Some(ports)).await;
+    undone::<Service>(&rest, "a port", Some(ports)).await;
     let budget = json!({"spec": {"maxUnavailable": 2}});
-    undone::<PodDisruptionBudget>(&run, "maxUnavailable", Some(budget)).await;
+    undone::<PodDisruptionBudget>(&rest, "maxUnavailable", Some(budget)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c23_a_child_that_is_relabelled_is_restored() {
     let cluster = Cluster::connect().await;
-    let run = serving(&cluster, "c23-relabelled").await;
+    let rest = serving(&cluster, "c23-relabelled").await;
     let labels = json!({"metadata": {"labels": {
         "app.kubernetes.io/managed-by": null, "aimass.dev/deployment": "other",
     }}});
-    undone::<Service>(&run, "labels", Some(labels.clone())).await;
-    undone::<Deployment>(&run, "labels", Some(labels.clone())).await;
-    undone::<PodDisruptionBudget>(&run, "labels", Some(labels.clone())).await;
-    undone::<ControllerRevision>(&run, "labels", Some(labels.clone())).await;
-    undone::<ConfigMap>(&run, "labels", Some(labels)).await;
+    undone::<Service>(&rest, "labels", Some(labels.clone())).await;
+    undone::<Deployment>(&rest, "labels", Some(labels.clone())).await;
+    undone::<PodDisruptionBudget>(&rest, "labels", Some(labels.clone())).await;
+    undone::<ControllerRevision>(&rest, "labels", Some(labels.clone())).await;
+    undone::<ConfigMap>(&rest, "labels", Some(labels)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c23_a_child_that_is_deleted_is_made_again() {
     let cluster = Cluster::connect().await;
-    let run = serving(&cluster, "c23-deleted").await;
-    undone::<Service>(&run, "delete", None).await;
-    undone::<PodDisruptionBudget>(&run, "delete", None).await;
-    undone::<ConfigMap>(&run, "delete", None).await;
-    undone::<ControllerRevision>(&run, "delete", None).await;
-    undone::<Deployment>(&run, "delete", None).await;
+    let rest = serving(&cluster, "c23-deleted").await;
+    undone::<Service>(&rest, "delete", None).await;
+    undone::<PodDisruptionBudget>(&rest, "delete", None).await;
+    undone::<ConfigMap>(&rest, "delete", None).await;
+    undone::<ControllerRevision>(&rest, "delete", None).await;
+    undone::<Deployment>(&rest, "delete", None).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c23_a_child_whose_owner_is_stripped_is_owned_again_or_named() {
     let cluster = Cluster::connect().await;
-    let run = serving(&cluster, "c23-stripped").await;
+    let rest = serving(&cluster, "c23-stripped").await;
     let strip = json!({"metadata": {"ownerReferences": null}});
-    undone::<Service>(&run, "ownerReferences", Some(strip.clone())).await;
-    undone::<Deployment>(&run, "ownerReferences", Some(strip)).await;
+    undone::<Service>(&rest, "ownerReferences", Some(strip.clone())).await;
+    undone::<Deployment>(&rest, "ownerReferences", Some(strip)).await;
 }
 
 fn stranger(name: &str) -> Service {

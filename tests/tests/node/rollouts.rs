@@ -119,11 +119,11 @@ async fn watch(models: &Api<DynamicObject>, over: &AtomicBool) -> Vec<i64> {
     seen
 }
 
-/// Two steps of a few seconds each, judged each five.
-fn canary() -> Value {
+/// Two steps, judged each five seconds.
+fn canary(first: &str) -> Value {
     json!({
         "strategy": "Canary",
-        "canary": {"steps": [{"weight": 20, "duration": "5s"}, {"weight": 50, "duration": "5s"}]},
+        "canary": {"steps": [{"weight": 20, "duration": first}, {"weight": 50, "duration": "5s"}]},
         "analysis": {"interval": "5s", "minRequests": 20, "errorRate": {"maxIncrease": "1%"}},
     })
 }
@@ -131,7 +131,7 @@ fn canary() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_takes_over_step_by_step_and_no_request_fails() {
     let _turn = turn().await;
-    let mut world = begin("canary", &canary()).await;
+    let mut world = begin("canary", &canary("5s")).await;
     let (report, seen) = Callers::of(&world)
         .during(async {
             change(&world.run.ns, "iris", 100).await;
@@ -150,7 +150,8 @@ async fn a_canary_takes_over_step_by_step_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revision_that_fails_one_request_in_ten_is_taken_back() {
     let _turn = turn().await;
-    let world = begin("worse", &canary()).await;
+    // 400 requests on it: a tenth of a hundred could be chance.
+    let world = begin("worse", &canary("20s")).await;
     let ns = &world.run.ns;
     let before = stable(ns, "iris").await;
     let (report, seen) = Callers::of(&world)
@@ -173,7 +174,7 @@ async fn a_revision_that_fails_one_request_in_ten_is_taken_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_without_callers_holds_until_a_person_promotes_it() {
-    let world = begin("quiet", &canary()).await;
+    let world = begin("quiet", &canary("5s")).await;
     let ns = &world.run.ns;
     change(ns, "iris", 100).await;
     let found = becomes(ns, "Holding").await;

@@ -143,12 +143,13 @@ fn suspended(facts: &Facts<'_>, memory: &Remembered) -> Decision {
 /// There is nothing to serve, and nothing is known to begin with: what is there stays.
 fn nothing(facts: &Facts<'_>, memory: &Remembered) -> Decision {
     let kept = |(name, pods): (&String, &Pods)| (name.clone(), pods.size.min(facts.desired));
+    let stays = Remembered {
+        rollout: memory.rollout.clone().map(stopped),
+        ..memory.clone()
+    };
     Decision {
         sizes: facts.pods.iter().map(kept).collect(),
-        memory: Remembered {
-            rollout: memory.rollout.clone().map(stopped),
-            ..memory.clone()
-        },
+        memory: published(facts, stays, memory),
         progress: Progress::NotAccepted,
         wait: None,
         proves: false,

@@ -92,6 +92,12 @@ impl Script {
         self.fewest_ready = self.fewest_ready.min(self.world.ready());
     }
 
+    /// The revision to return to.
+    fn stable(&self) -> String {
+        let status = self.world.model.status.clone();
+        status.unwrap().stable.unwrap().revision
+    }
+
     fn callers(&mut self) {
         let obeyed = self.world.is_obeyed();
         let version = self.world.traffic_version();
@@ -188,15 +194,7 @@ fn a_healthy_canary_has_everything_after_its_steps() {
 #[test]
 fn the_old_one_has_its_full_size_until_the_last_listed_step_has_passed() {
     let mut script = Script::new(steps(), 4, "new");
-    let old = script
-        .world
-        .model
-        .status
-        .clone()
-        .unwrap()
-        .stable
-        .unwrap()
-        .revision;
+    let old = script.stable();
     while script.share() < 75 {
         script.run(1);
         let passed = script
@@ -354,15 +352,7 @@ fn what_is_superseded_gives_its_share_back_in_one_change() {
     let version = script.world.traffic_version();
     edit(&mut script.world, &Edit::Token("newer"));
     script.run(1);
-    let stable = script
-        .world
-        .model
-        .status
-        .clone()
-        .unwrap()
-        .stable
-        .unwrap()
-        .revision;
+    let stable = script.stable();
     assert_eq!(script.world.shares(), BTreeMap::from([(stable, 100)]));
     assert_eq!(script.world.traffic_version(), version + 1);
     script.until(30, |script| script.share() == 10);

@@ -2,17 +2,39 @@
 
 use std::time::{Duration, Instant};
 
+use aimass_crds::all::custom_resource_definitions;
 use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, Setting};
 
+/// Until the API server serves a kind that it has learnt of.
+const SERVED: Duration = Duration::from_secs(10);
 const MODEL: &[u8] = include_bytes!("../../../../examples/linear/linear.onnx");
+
+/// Applies the custom resource definitions and waits until their objects are served: the cluster may be a fresh one.
+pub(super) async fn define(client: &Client) -> anyhow::Result<()> {
+    let all: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for (_, definition) in custom_resource_definitions() {
+        let name = definition.name_any();
+        all.patch(&name, &apply(), &Patch::Apply(&definition))
+            .await?;
+    }
+    let start = Instant::now();
+    while let Err(error) = models(client, "default").list(&ListParams::default()).await {
+        if start.elapsed() > SERVED {
+            return Err(error).context("ModelDeployments are not served");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
 
 /// An empty namespace that enforces restricted pods.
 pub(super) async fn namespace(client: &Client, name: &str) -> anyhow::Result<String> {

@@ -103,7 +103,6 @@ async fn send(caller: Caller, answers: Arc<Mutex<Vec<Answer>>>, over: Arc<Atomic
     let one = |number| {
         let (caller, answers) = (caller.clone(), Arc::clone(&answers));
         async move {
-            let number = scattered(number);
             let reply = linear::ask(&caller, NAME, number).await;
             let header = reply
                 .as_ref()
@@ -130,17 +129,6 @@ async fn send(caller: Caller, answers: Arc<Mutex<Vec<Answer>>>, over: Arc<Atomic
 fn revision_of(header: &str) -> String {
     let revision = header.rsplit('-').next();
     revision.unwrap_or_default().to_owned()
-}
-
-/// A number that has nothing to do with the one before: a step of SplitMix64.
-fn scattered(number: usize) -> usize {
-    let mut bits = (number as u64)
-        .wrapping_add(1)
-        .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    let below = u64::from(linear::NUMBERS);
-    usize::try_from((bits ^ (bits >> 31)) % below).unwrap_or_default()
 }
 
 /// Changes the spec and watches what becomes of the new revision.
@@ -240,22 +228,6 @@ fn rows(cost: Cost) -> Vec<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_come_in_no_order_and_one_in_ten_is_not_in_the_table() {
-        let numbers: Vec<usize> = (0..10_000).map(scattered).collect();
-        let missing = numbers
-            .iter()
-            .filter(|number| **number >= usize::from(ROWS));
-        let missing = missing.count();
-        assert!((900..1100).contains(&missing), "{missing}");
-        // Whatever turn of a hundred a revision has, it meets them as often.
-        let same_turn = numbers.iter().step_by(100);
-        let missing = same_turn
-            .filter(|number| **number >= usize::from(ROWS))
-            .count();
-        assert!((2..25).contains(&missing), "{missing}");
-    }
 
     #[test]
     fn an_answer_says_whose_it_is() {

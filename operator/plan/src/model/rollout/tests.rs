@@ -144,6 +144,10 @@ impl Case {
     }
 
     fn decide_from(&self, memory: &Remembered) -> Decision {
+        self.decide_for(Some(NAMES[1]), memory)
+    }
+
+    fn decide_for(&self, target: Option<&str>, memory: &Remembered) -> Decision {
         let pods = given(self.pods);
         let order: Vec<String> = [1, 2, 0].map(|place: usize| NAMES[place].to_owned()).into();
         let rules = crate::model::valid::rollout_for_tests(&self.rules);
@@ -152,7 +156,7 @@ impl Case {
             fixed: self.fixed,
             suspended: false,
             rules: &rules,
-            target: Some(NAMES[1]),
+            target,
             refused: None,
             failures: &self.failures,
             pods: &pods,

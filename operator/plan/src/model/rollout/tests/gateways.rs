@@ -106,6 +106,26 @@ fn weights_are_numbered_above_any_that_a_gateway_knows() {
 }
 
 #[test]
+fn what_gateways_know_is_outnumbered_though_there_is_nothing_to_serve() {
+    let case = rolling(4, (1, 0), [0, 0, 0], [NONE; 3]);
+    let case = with(
+        signals(&[Some(41)]),
+        Case {
+            stable: None,
+            ..case
+        },
+    );
+    let lost = Remembered::default();
+    let decision = case.decide_for(None, &lost);
+    assert_eq!(
+        (decision.progress, decision.memory.version),
+        (Progress::NotAccepted, 42)
+    );
+    let again = case.decide_for(None, &decision.memory);
+    assert_eq!(again, decision);
+}
+
+#[test]
 fn the_deadline_does_not_count_while_gateways_are_waited_for() {
     let mut case = rolling(4, (1, 0), OLD, [(4, 4), (1, 0), NONE]);
     case.rollout.progressed = Some(at(0));
