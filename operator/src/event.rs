@@ -142,34 +142,34 @@ where
 
 #[cfg(test)]
 mod tests {
-    use aimass_crds::APIKey;
+    use aimass_crds::ModelDeployment;
     use aimass_crds::reason::Reason;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::transcript::{context, refused};
 
-    fn key(name: &str) -> APIKey {
+    fn model(name: &str) -> ModelDeployment {
         serde_json::from_value(json!({
-            "apiVersion": "aimass.dev/v1alpha1", "kind": "APIKey",
+            "apiVersion": "aimass.dev/v1alpha1", "kind": "ModelDeployment",
             "metadata": {"name": name, "namespace": "a", "uid": "u"},
-            "spec": {},
+            "spec": {"model": {"source": {"configMap": {"name": "files"}}}},
         }))
         .unwrap()
     }
 
     fn record() -> EventRecord {
         EventRecord {
-            reason: Reason::Expired,
+            reason: Reason::Degraded,
             kind: EventKind::Warning,
-            note: "it expired".to_owned(),
+            note: "no pod is ready".to_owned(),
         }
     }
 
     /// The names of the Events that were sent.
     async fn sent(answers: Vec<(u16, Value)>) -> Vec<Value> {
         let (ctx, transcript) = context(answers);
-        publish(&ctx, &key("mine"), record()).await;
+        publish(&ctx, &model("mine"), record()).await;
         let all = transcript.all();
         all.iter()
             .map(|c| c.body["metadata"]["name"].clone())
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn the_name_of_an_event_is_a_name() {
         let long = event(
-            &key(&"k".repeat(253)),
+            &model(&"k".repeat(253)),
             &record(),
             Timestamp::UNIX_EPOCH,
             "i",
