@@ -530,7 +530,8 @@ fn a_quota_holds_the_number_and_it_is_said_which() {
     world.decide();
     let wants_three = [load(REVISION, 24)];
     world.pods.room = quota("small", 2, 1);
-    assert_eq!(world.seconds(10, &["g1"], &wants_three), [2]);
+    let told = world.seconds(10, &["g1"], &wants_three);
+    assert_eq!(told, [2, 2], "two, and then that it would be three");
     let told = world.recommended().unwrap();
     let quota_limits = Some(aimass_crds::model_deployment::LimitedBy::Quota);
     assert_eq!(told.limited_by, quota_limits);

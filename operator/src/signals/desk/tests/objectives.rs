@@ -15,6 +15,10 @@ fn asked(objectives: &Value, gateways: &[&str], replicas: Option<i32>) -> World 
     world
 }
 
+/// After so many seconds the first window is over: it begins with the first report, not with the
+/// second that this tells of.
+const FIRST: u32 = 61;
+
 fn errors() -> Value {
     json!({"errorRate": "10%", "window": "1m"})
 }
@@ -53,10 +57,10 @@ fn standing(world: &World) -> Option<Standing> {
 fn all_revisions_and_gateways_are_one_sum() {
     let mut world = asked(&errors(), &["g1", "g2"], None);
     let loads = [answers(REVISION, 3, 0), answers(OLD, 0, 1)];
-    assert_eq!(seconds(&mut world, 60, &["g1", "g2"], &loads), [60]);
+    assert_eq!(seconds(&mut world, FIRST, &["g1", "g2"], &loads), [FIRST]);
     let judged = world.observed().judged.unwrap();
     assert_eq!(judged.standing, Standing::ErrorRateAbove);
-    let told = "errorRate 25 % of 480; objectives: errorRate 10 % over 1m";
+    let told = "errorRate 25 % of 488; objectives: errorRate 10 % over 1m";
     assert_eq!(judged.message, told);
     assert_eq!(world.desk.met(1), (vec![(key("iris"), false)], None));
     assert_eq!(world.desk.met(0), (Vec::new(), Some(false)));
@@ -70,7 +74,7 @@ fn all_revisions_and_gateways_are_one_sum() {
 fn a_fixed_number_of_pods_is_judged_as_well() {
     let mut world = asked(&errors(), &["g1"], Some(2));
     let loads = [answers(REVISION, 1, 1)];
-    assert_eq!(seconds(&mut world, 60, &["g1"], &loads), [60]);
+    assert_eq!(seconds(&mut world, FIRST, &["g1"], &loads), [FIRST]);
     assert_eq!(standing(&world), Some(Standing::ErrorRateAbove));
     assert_eq!(world.desk.figures(1), (Vec::new(), None));
 }
@@ -79,7 +83,7 @@ fn a_fixed_number_of_pods_is_judged_as_well() {
 fn silence_of_one_gateway_changes_nothing() {
     let mut world = asked(&errors(), &["g1", "g2"], None);
     let good = [answers(REVISION, 2, 0)];
-    assert_eq!(seconds(&mut world, 60, &["g1", "g2"], &good), [60]);
+    assert_eq!(seconds(&mut world, FIRST, &["g1", "g2"], &good), [FIRST]);
     let bad = [answers(REVISION, 0, 2)];
     // silent is who has said nothing for three seconds: these pass before it is known
     assert_eq!(seconds(&mut world, 300, &["g1"], &bad), [0; 0]);
@@ -132,7 +136,7 @@ fn who_is_called_no_more_is_looked_at_no_more() {
     };
     due(&mut world, &[]);
     assert_eq!(due(&mut world, &[]), 0, "nobody has called");
-    for _ in 0..70 {
+    for _ in 0..FIRST + 10 {
         assert_eq!(due(&mut world, &[answers(REVISION, 2, 0)]), 1);
     }
     assert_eq!(world.desk.met(1).0, [(key("iris"), true)]);
