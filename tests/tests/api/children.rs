@@ -234,7 +234,7 @@ async fn c24_a_strangers_name_is_a_conflict_and_the_stranger_is_untouched() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c24_a_strangers_deployment_is_untouched_too() {
     let cluster = Cluster::connect().await;
-    let mut run = serving(&cluster, "c24-deployment").await;
+    let Rest { mut run, .. } = serving(&cluster, "c24-deployment").await;
     let deployments: Api<Deployment> = run.ns.api();
     let found = deployments
         .list(&ListParams::default())
