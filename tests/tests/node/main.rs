@@ -12,6 +12,7 @@
 mod examples;
 mod gateway;
 mod misoperation;
+mod objectives;
 mod platform;
 mod rollouts;
 mod scaling;
