@@ -1,4 +1,7 @@
 //! Whether a model keeps to its objectives is found out from real requests, through two real gateways.
+//!
+//! The model fails for one number in ten; and because its engine panics each time, the server takes it out of service again and
+//! again to load it anew, so that many more requests fail.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +17,7 @@ use crate::world::{gated, hundred_a_second, public_model, serve, settled, stable
 const JUDGED: Duration = Duration::from_secs(90);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_model_that_fails_one_request_in_ten_is_said_to_and_goes_on_serving() {
+async fn a_model_that_fails_requests_is_said_to_and_nothing_is_done_about_it() {
     let _turn = turn().await;
     let world = gated("objectives").await;
     let ns = &world.run.ns;
@@ -42,8 +45,6 @@ async fn a_model_that_fails_one_request_in_ten_is_said_to_and_goes_on_serving() 
     let asked = "objectives: errorRate 5 % over 1m";
     let fine = found.message.starts_with("errorRate ") && found.message.ends_with(asked);
     assert!(fine, "{}", found.message);
-    // It is said, and nothing else is done about it.
-    settled(ns, "iris").await;
     assert_eq!(stable(ns, "iris").await, serving);
     world.run.no_panic().expect("no panic");
     world.end().await;
