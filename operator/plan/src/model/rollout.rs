@@ -118,7 +118,7 @@ pub(crate) fn next(facts: &Facts<'_>, memory: &Remembered, now: Timestamp) -> De
                 rolling(facts, memory, (target, false), now)
             }
             (_, Some(stable)) => unresolved(home(facts, memory, stable, now), memory),
-            (_, None) => nothing(facts, memory),
+            (_, None) => nothing(facts, memory, now),
         },
     }
 }
@@ -140,20 +140,20 @@ fn suspended(facts: &Facts<'_>, memory: &Remembered) -> Decision {
     }
 }
 
-/// There is nothing to serve, and nothing is known to begin with: what is there stays.
-fn nothing(facts: &Facts<'_>, memory: &Remembered) -> Decision {
-    let kept = |(name, pods): (&String, &Pods)| (name.clone(), pods.size.min(facts.desired));
+/// There is nothing to serve, and nothing is known to begin with: what is there stays, but for what is too many.
+fn nothing(facts: &Facts<'_>, memory: &Remembered, now: Timestamp) -> Decision {
+    let kept = capacity::kept(facts, &memory.traffic, now);
     let stays = Remembered {
         rollout: memory.rollout.clone().map(stopped),
         ..memory.clone()
     };
     Decision {
-        sizes: facts.pods.iter().map(kept).collect(),
+        sizes: kept.sizes,
         memory: published(facts, stays, memory),
         progress: Progress::NotAccepted,
         wait: None,
         proves: false,
-        wake_at: None,
+        wake_at: kept.wake_at,
     }
 }
 

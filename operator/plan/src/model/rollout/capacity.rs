@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::{Facts, signed};
+use crate::model::facts::Pods;
 use crate::model::traffic::Traffic;
 use crate::model::valid::Strategy;
 
@@ -84,6 +85,33 @@ pub(super) fn of(facts: &Facts<'_>, course: &Course<'_>) -> Capacity {
         let size = wanted::of_front(facts, course, &sizes);
         sizes.insert(course.front.to_owned(), guard.allowed(course.front, size));
     }
+    Capacity {
+        sizes,
+        wake_at: guard.wake_at,
+    }
+}
+
+/// The sizes of all revisions that exist where none is in front: none grows.
+pub(super) fn kept(facts: &Facts<'_>, traffic: &Traffic, now: Timestamp) -> Capacity {
+    let course = Course {
+        way: Way::Home { patient: false },
+        front: "",
+        base: None,
+        before: traffic,
+        traffic,
+        is_held: facts.is_lost,
+        now,
+    };
+    let mut guard = Guard {
+        facts,
+        course: &course,
+        wake_at: None,
+    };
+    let kept = |(name, pods): (&String, &Pods)| {
+        let wanted = pods.size.min(facts.desired);
+        (name.clone(), guard.allowed(name, wanted))
+    };
+    let sizes = facts.pods.iter().map(kept).collect();
     Capacity {
         sizes,
         wake_at: guard.wake_at,

@@ -126,6 +126,27 @@ fn what_gateways_know_is_outnumbered_though_there_is_nothing_to_serve() {
 }
 
 #[test]
+fn what_is_too_many_stays_while_gateways_may_send_it_requests_though_there_is_nothing_to_serve() {
+    let size = |said: &[Option<i64>]| {
+        let case = rolling(1, (1, 0), [0, 0, 0], [(4, 4), NONE, NONE]);
+        let case = Case {
+            stable: None,
+            ..case
+        };
+        let memory = Remembered {
+            version: 7,
+            ..Remembered::default()
+        };
+        let decision = with(signals(said), case).decide_for(None, &memory);
+        decision.sizes[NAMES[0]]
+    };
+    assert_eq!(size(&[Some(7), None]), 4, "one is silent");
+    assert_eq!(size(&[Some(6), Some(7)]), 4, "one obeys older shares");
+    assert_eq!(size(&[]), 4, "there is none");
+    assert_eq!(size(&[Some(7), Some(7)]), 1);
+}
+
+#[test]
 fn the_deadline_does_not_count_while_gateways_are_waited_for() {
     let mut case = rolling(4, (1, 0), OLD, [(4, 4), (1, 0), NONE]);
     case.rollout.progressed = Some(at(0));
