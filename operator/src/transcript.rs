@@ -13,8 +13,17 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 
+use crate::cache::Key;
 use crate::config::{Config, Election};
 use crate::context::Context;
+
+/// The place of an object in namespace `a`.
+pub(crate) fn key(name: &str) -> Key {
+    Key {
+        namespace: "a".to_owned(),
+        name: name.to_owned(),
+    }
+}
 
 /// One request as it was sent.
 #[derive(Clone, Debug, PartialEq)]

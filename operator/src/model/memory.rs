@@ -112,13 +112,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
+    use crate::transcript::key;
 
     fn files(bytes: usize) -> Arc<Files> {
         Arc::new(Files::from([("m".to_owned(), ByteString(vec![0; bytes]))]))

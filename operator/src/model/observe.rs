@@ -260,14 +260,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::transcript::{context, refused};
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
+    use crate::transcript::{context, key, refused};
 
     fn service(version: &str) -> Value {
         json!({"metadata": {

@@ -84,13 +84,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
+    use crate::transcript::key;
 
     #[test]
     fn a_name_is_of_one_model_at_a_time() {

@@ -83,13 +83,7 @@ impl Used {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
+    use crate::transcript::key;
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()

@@ -206,13 +206,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-
-    fn key(name: &str) -> Key {
-        Key {
-            namespace: "a".to_owned(),
-            name: name.to_owned(),
-        }
-    }
+    use crate::transcript::key;
 
     fn ms(number: u64) -> Duration {
         Duration::from_millis(number)

@@ -8,7 +8,7 @@ use aimass_plan::model::{Gateway, Recommended};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::transcript::platform;
+use crate::transcript::{key, platform};
 
 const REVISION: &str = "aaaaaaaa";
 const OLD: &str = "bbbbbbbb";
@@ -20,13 +20,6 @@ struct World {
     pods: Pods,
     /// Milliseconds.
     now: u64,
-}
-
-fn key(name: &str) -> Key {
-    Key {
-        namespace: "a".to_owned(),
-        name: name.to_owned(),
-    }
 }
 
 fn model(scaling: &Value, desired: i32) -> ModelDeployment {

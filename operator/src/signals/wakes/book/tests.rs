@@ -1,6 +1,7 @@
 //! One row for each way in which a cold start may go.
 
 use super::*;
+use crate::transcript::key;
 
 /// How far a pod has come: none of it, `s`cheduled, with a sand`b`ox, `i`nitialized, `r`eady.
 fn progress(letters: &str) -> Progress {
@@ -9,13 +10,6 @@ fn progress(letters: &str) -> Progress {
         sandbox: letters.contains('b'),
         initialized: letters.contains('i'),
         ready: letters.contains('r'),
-    }
-}
-
-fn key(name: &str) -> Key {
-    Key {
-        namespace: "a".to_owned(),
-        name: name.to_owned(),
     }
 }
 
