@@ -50,12 +50,13 @@ mod status;
 mod traffic;
 pub mod valid;
 
+pub use analysis::Counts;
 pub use events::events;
 pub use failure::{VOLUME_WAIT, waits_for_volumes};
 pub use gateways::Routed;
 pub use next::next;
 pub use observed::{
-    Children, Container, Counts, Gateway, Observed, Platform, Pod, Recommended, Reference, Signals,
+    Children, Container, Gateway, Observed, Platform, Pod, Recommended, Reference, Signals,
     Terminated, Traces,
 };
 pub use outlook::{

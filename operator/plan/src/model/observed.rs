@@ -13,6 +13,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use super::analysis::Counts;
 use super::objectives::Judged;
 use super::quota::Quota;
 
@@ -76,21 +77,6 @@ pub struct Recommended {
     pub held: Option<String>,
     /// Somebody waits although there is no pod.
     pub waking: bool,
-}
-
-/// Answers of one revision. Requests that name a revision are not among them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Answers that say nothing against it.
-    pub ok: u64,
-    /// Answers by which the engine refused the input.
-    pub rejected: u64,
-    /// Errors of its pods, broken connections, time that ran out.
-    pub failed: u64,
-    /// Requests that had to go to another revision.
-    pub rerouted: u64,
-    /// Answers by bucket of `aimass_crds::signals::bucket`.
-    pub latency: BTreeMap<u8, u64>,
 }
 
 /// What the installation configures, from the operator's flags.

@@ -36,33 +36,14 @@ impl Counting {
         if before != Some(now) || self.version != Some(now) {
             return;
         }
-        let Load {
-            revision,
-            ok,
-            rejected,
-            failed,
-            rerouted,
-            latency,
-            ..
-        } = load;
-        let nothing = (*ok, *rejected, *failed, *rerouted) == (0, 0, 0, 0) && latency.is_empty();
-        let full = self.counts.len() >= REVISIONS && !self.counts.contains_key(revision);
-        if nothing || full {
+        let mut more = Counts::default();
+        more.report(load);
+        let full = self.counts.len() >= REVISIONS && !self.counts.contains_key(&load.revision);
+        if more.is_empty() || full {
             return;
         }
-        let counts = self.counts.entry(revision.clone()).or_default();
-        for (sum, more) in [
-            (&mut counts.ok, ok),
-            (&mut counts.rejected, rejected),
-            (&mut counts.failed, failed),
-            (&mut counts.rerouted, rerouted),
-        ] {
-            *sum = sum.saturating_add(u64::from(*more));
-        }
-        for (bucket, answers) in latency {
-            let sum = counts.latency.entry(*bucket).or_default();
-            *sum = sum.saturating_add(u64::from(*answers));
-        }
+        let counts = self.counts.entry(load.revision.clone()).or_default();
+        counts.add(&more);
     }
 
     /// What was counted under `version`.
@@ -105,8 +86,13 @@ mod tests {
         counting.agreed(4);
         counting.add(Some(4), 4, &load(3, 1));
         assert_eq!(ok(&counting, 4), Some(5));
-        let counts = &counting.of(Some(4))["aaaaaaaa"];
-        assert_eq!((counts.failed, counts.latency[&7]), (2, 5));
+        let mut expect = Counts {
+            ok: 5,
+            failed: 2,
+            ..Counts::default()
+        };
+        expect.latency.add(7, 5);
+        assert_eq!(counting.of(Some(4))["aaaaaaaa"], expect);
     }
 
     #[test]

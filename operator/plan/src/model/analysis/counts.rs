@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use aimass_crds::signals::Load;
+
 use super::checks::Percent;
 
 /// How many buckets a latency histogram has.
@@ -31,6 +33,35 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Adds what one gateway reports.
+    pub fn report(&mut self, load: &Load) {
+        let Load {
+            ok,
+            rejected,
+            failed,
+            rerouted,
+            latency,
+            ..
+        } = load;
+        for (sum, more) in [
+            (&mut self.ok, ok),
+            (&mut self.rejected, rejected),
+            (&mut self.failed, failed),
+            (&mut self.rerouted, rerouted),
+        ] {
+            *sum = sum.saturating_add(u64::from(*more));
+        }
+        for (bucket, answers) in latency {
+            self.latency.add(usize::from(*bucket), u64::from(*answers));
+        }
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds what was counted elsewhere, or later.
     pub fn add(&mut self, other: &Self) {
         let Self {

@@ -37,26 +37,7 @@ impl Ring {
 
     /// One gateway counted this for one revision.
     pub(super) fn add(&mut self, load: &Load) {
-        let Load {
-            ok,
-            rejected,
-            failed,
-            rerouted,
-            latency,
-            ..
-        } = load;
-        let open = &mut self.open;
-        for (sum, more) in [
-            (&mut open.ok, ok),
-            (&mut open.rejected, rejected),
-            (&mut open.failed, failed),
-            (&mut open.rerouted, rerouted),
-        ] {
-            *sum = sum.saturating_add(u64::from(*more));
-        }
-        for (bucket, answers) in latency {
-            open.latency.add(usize::from(*bucket), u64::from(*answers));
-        }
+        self.open.report(load);
     }
 
     /// Lets so much time pass. The counts of the whole window that is over with that, if a slot is and
@@ -84,8 +65,7 @@ impl Ring {
 
     /// Whether no request is in it.
     pub(super) fn is_empty(&self) -> bool {
-        let nothing = Counts::default();
-        self.open == nothing && self.over.iter().all(|counts| *counts == nothing)
+        self.open.is_empty() && self.over.iter().all(Counts::is_empty)
     }
 
     /// Forgets all, and gives the memory back.

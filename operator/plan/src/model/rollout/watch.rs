@@ -10,7 +10,6 @@ use super::failing::failed;
 use super::steps::Listed;
 use super::{Facts, signed, soonest};
 use crate::model::analysis::{self, Compared, Verdict};
-use crate::model::observed;
 use crate::model::outlook::{Failed, RolloutMemory, Wait};
 use crate::model::valid::{Analysis, Word};
 
@@ -142,32 +141,10 @@ pub(super) fn judge(
 
 fn compared(facts: &Facts<'_>, stable: Option<&str>, target: &str) -> Compared {
     let counts = &facts.gateways.signals.counts;
-    let of = |revision: &str| counts.get(revision).map(counted).unwrap_or_default();
+    let of = |revision: &str| counts.get(revision).cloned().unwrap_or_default();
     Compared {
         new: of(target),
         stable: stable.map(of),
         silent_gateways: u32::try_from(facts.gateways.silent()).unwrap_or(u32::MAX),
-    }
-}
-
-/// As observed, in the form that is judged.
-fn counted(counts: &observed::Counts) -> analysis::Counts {
-    let observed::Counts {
-        ok,
-        rejected,
-        failed,
-        rerouted,
-        latency,
-    } = counts;
-    let mut histogram = analysis::Histogram::default();
-    for (bucket, answers) in latency {
-        histogram.add(usize::from(*bucket), *answers);
-    }
-    analysis::Counts {
-        ok: *ok,
-        failed: *failed,
-        rejected: *rejected,
-        rerouted: *rerouted,
-        latency: histogram,
     }
 }

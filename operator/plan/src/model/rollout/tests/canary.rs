@@ -4,7 +4,7 @@ use aimass_crds::scalars::Duration as Text;
 
 use super::gateways::obeyed;
 use super::*;
-use crate::model::observed::Counts;
+use crate::model::analysis::Counts;
 
 fn step(weight: i32, duration: &str, approval: bool) -> wire::CanaryStep {
     wire::CanaryStep {
